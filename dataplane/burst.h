@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Up to 32 packets received from one port queue, and the memory they live in. A worker has one Burst and uses it
+// over and over: port.rx fills it, the stages take its packets, port.rx_done gives the sender its buffers back.
+#pragma once
+
+#include "dataplane/packet.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+namespace weft::dataplane {
+
+inline constexpr uint16_t kBurst = 32;
+
+class Burst {
+ public:
+  /// Room before a head, for headers that stages put in front (an ICMP error's, a VLAN tag).
+  static constexpr uint16_t kHeadroom = 64;
+  static constexpr uint16_t kSlotSize = 384;  // headroom, kHeaderCopy, and room for a reply built in place
+  /// Most pieces one frame may come in; Linux guests use at most 19.
+  static constexpr uint16_t kMaxSegments = 256;
+  static constexpr uint16_t kSegmentArena = 2048;
+  /// A receive buffer for ports whose frames come by a system call: a whole frame and its virtio-net header.
+  static constexpr uint32_t kRxBuffer = 65536 + 64;
+
+  Burst();
+  ~Burst();
+  Burst(const Burst&) = delete;
+  Burst& operator=(const Burst&) = delete;
+
+  void clear() noexcept {
+    size_ = 0;
+    n_segments_ = 0;
+  }
+  [[nodiscard]] uint16_t size() const noexcept { return size_; }
+  [[nodiscard]] bool full() const noexcept { return size_ == kBurst; }
+  Packet& operator[](uint16_t i) noexcept { return packets_[i]; }
+  Packet* begin() noexcept { return packets_.data(); }
+  Packet* end() noexcept { return packets_.data() + size_; }
+
+  /// The next packet, with an empty head at the start of its slot's data and no payload; precondition !full().
+  /// Every other field is reset. A port that could not make a frame sets `drop` and leaves it in the burst, so that
+  /// it is counted.
+  Packet& add() noexcept {
+    Packet& p = packets_[size_];
+    p = Packet{};
+    p.head = slot(size_);
+    p.payload = segments_.get() + n_segments_;
+    p.in_port = kNoPort;
+    p.out_port = kNoPort;
+    p.network = kNoNetwork;
+    ++size_;
+    return p;
+  }
+  /// Takes back the last add().
+  void undo_add() noexcept { --size_; }
+
+  /// Appends a payload piece to the packet most recently added. False when the frame has kMaxSegments already.
+  bool append_segment(Packet& p, const uint8_t* data, uint32_t size) noexcept {
+    if (p.n_payload == kMaxSegments || n_segments_ == kSegmentArena) return false;
+    segments_[n_segments_++] = {data, size};
+    ++p.n_payload;
+    p.size += size;
+    return true;
+  }
+  /// Whether another packet of kMaxSegments pieces still fits; a port stops its burst when not.
+  [[nodiscard]] bool has_segment_room() const noexcept { return n_segments_ + kMaxSegments <= kSegmentArena; }
+
+  /// First data byte of slot i; kHeadroom bytes lie before it, kSlotSize - kHeadroom from it.
+  uint8_t* slot(uint16_t i) noexcept { return slots_.get() + size_t{i} * kSlotSize + kHeadroom; }
+  /// Buffer i of kRxBuffer bytes; memory that is touched only by those who use it.
+  uint8_t* rx_buffer(uint16_t i) noexcept { return rx_buffers_ + size_t{i} * kRxBuffer; }
+
+ private:
+  struct FreeAligned {
+    void operator()(uint8_t* p) const noexcept;
+  };
+  std::array<Packet, kBurst> packets_{};
+  uint16_t size_ = 0;
+  uint16_t n_segments_ = 0;
+  std::unique_ptr<uint8_t, FreeAligned> slots_;
+  std::unique_ptr<Segment[]> segments_;
+  uint8_t* rx_buffers_;  // mmapped, kBurst * kRxBuffer
+};
+
+}  // namespace weft::dataplane

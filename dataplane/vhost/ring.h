@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// One running virtqueue as a worker sees it: plain copies of everything it needs, and its own position. The
+// control thread fills a RingView, publishes a pointer to it (port.h), and after unpublishing touches it
+// again only when a grace period has passed; between the two it belongs to the worker that serves the queue.
+// Layouts: virtio 1.2 §2.7 (split); a packed ring (§2.8) would be a second kind of view with the same life.
+#pragma once
+
+#include "dataplane/offload.h"
+#include "dataplane/vhost/memory.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+namespace weft::dataplane::vhost {
+
+/// virtio 1.2 §2.7.5; little-endian, as is every host this runs on.
+struct VringDescriptor {
+  static constexpr uint16_t kNext = 1, kWrite = 2, kIndirect = 4;
+  uint64_t address;  // guest-physical
+  uint32_t size;
+  uint16_t flags;
+  uint16_t next;
+};
+static_assert(sizeof(VringDescriptor) == 16);
+
+/// virtio 1.2 §2.7.8.
+struct VringUsedElement {
+  uint32_t id;
+  uint32_t size;
+};
+
+/// Available ring: flags, idx, ring[size], used_event. All 16 bits.
+inline constexpr size_t vring_available_bytes(size_t size) noexcept { return 4 + 2 * size + 2; }
+/// Used ring: flags, idx (16 bits each), ring[size] of elements, avail_event (16 bits).
+inline constexpr size_t vring_used_bytes(size_t size) noexcept { return 4 + sizeof(VringUsedElement) * size + 2; }
+inline constexpr uint16_t kAvailNoInterrupt = 1;
+inline constexpr uint16_t kUsedNoNotify = 1;
+inline constexpr uint32_t kMaxRingSize = 32768;
+
+/// The negotiated features that matter for each packet.
+struct RingFeatures {
+  bool event_idx = false;
+  bool mergeable = false;  // MRG_RXBUF
+  uint16_t header_size = 12;
+  /// What the guest may leave undone as a sender (CSUM, HOST_*), or takes undone as a receiver (GUEST_*).
+  OffloadSet offloads;
+};
+
+struct alignas(64) RingView {
+  RingView(const GuestMemory& m, std::atomic<bool>& gone) noexcept : translate(m), memory_gone(&gone) {}
+
+  // --- written before publishing, then read only
+  const VringDescriptor* descriptors = nullptr;
+  uint16_t* available = nullptr;  // flags, idx, ring …, used_event
+  uint8_t* used = nullptr;        // flags, idx, elements …, avail_event
+  uint32_t size = 0;              // a power of two ≤ kMaxRingSize
+  RingFeatures features;
+  int call_fd = -1;       // a non-blocking eventfd; -1: the guest polls
+  bool has_kick = false;  // the guest can kick; otherwise it must be polled
+  int trouble_fd = -1;    // eventfd to the control thread: look at is_broken and memory_gone
+
+  // --- the worker's
+  uint16_t last_available = 0;  // next entry to take
+  uint16_t used_idx = 0;        // next entry to give back
+  uint16_t published_idx = 0;   // what the guest has been shown of used_idx
+  bool reported = false;        // trouble_fd has been written
+  Translator translate;
+
+  /// Set by the worker when the guest's ring makes no sense any more; read by control. A broken ring is dead
+  /// until the front end sets it up again.
+  std::atomic<bool> is_broken{false};
+  const std::atomic<bool>* memory_gone;  // set by the memory guard, one for all rings of a device
+};
+
+}  // namespace weft::dataplane::vhost

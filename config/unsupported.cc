@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the schema knows and this version of the switch does not do yet. The one place: when a feature comes,
+// its lines go. Asking for what happens anyway (the default, in other words) is never refused.
+#include "config/sections.h"
+
+#include <fmt/format.h>
+
+namespace weft::config {
+namespace {
+
+class Unsupported {
+ public:
+  explicit Unsupported(Report& report) : report_(report) {}
+  /// `what` begins the sentence; `instead` says what works.
+  void when(bool asked, const std::string& path, std::string_view what, std::string_view instead = {}) {
+    if (!asked || report_.failed(path)) return;
+    report_.error(path, fmt::format("{} not supported yet{}{}", what, instead.empty() ? "" : "; ", instead));
+  }
+
+ private:
+  Report& report_;
+};
+
+void check_queues(const Device& device, const std::string& path, Unsupported& u) {
+  if (const auto* v = std::get_if<VhostUser>(&device))
+    u.when(v->queues > 1, join(path, "vhostuser.queues"), "more than one queue is", "say 1, or leave it out");
+  if (const auto* t = std::get_if<Tap>(&device))
+    u.when(t->queues > 1, join(path, "tap.queues"), "more than one queue is", "say 1, or leave it out");
+}
+
+void check_uplink(const Uplink& up, const std::string& path, Unsupported& u) {
+  check_queues(up.device, path, u);
+  if (const auto* n = std::get_if<Netdev>(&up.device))
+    u.when(n->driver == Driver::kAfXdp, join(path, "driver"), "af_xdp is", "say auto or af_packet");
+  u.when(std::holds_alternative<Pci>(up.device), join(path, "pci"), "a NIC driven by DPDK is",
+         "give its netdev with 'device'");
+  u.when(std::holds_alternative<Vdev>(up.device), join(path, "vdev"), "a DPDK virtual device is",
+         "give 'device', 'tap' or 'vhostuser'");
+  constexpr auto kList = "give the uplink addresses of its own: address: [192.0.2.2/24]";
+  const std::string address = join(path, "address");
+  u.when(up.address_mode == UplinkAddress::kHost, address,
+         "sharing the host's own address (host, also when left out) is", kList);
+  u.when(up.address_mode == UplinkAddress::kDhcp, address, "an address by DHCP is", kList);
+  for (size_t i = 0; i < up.addresses.size(); ++i)
+    u.when(!up.addresses[i].is_v4(), at(address, i), "IPv6 is", "give IPv4 addresses");
+  for (size_t i = 0; i < up.gateways.size(); ++i)
+    u.when(up.gateways[i].is_v6(), at(join(path, "gateway"), i), "IPv6 is", "give IPv4 addresses");
+}
+
+void check_ip(const Ip& ip, const std::string& path, Unsupported& u) {
+  if (!ip.address.is_v4()) {
+    u.when(true, join(path, "address"), "IPv6 is", "give IPv4 addresses");
+    return;
+  }
+  u.when(!ip.dhcp.options.empty(), join(path, "dhcp.options"), "DHCP options of one's own are");
+  u.when(ip.dhcp.bootp.has_value(), join(path, "dhcp.bootp"), "booting from the network is");
+  u.when(!ip.tftp_root.empty(), join(path, "tftp"), "TFTP is");
+}
+
+void check_network_supported(const Network& n, const std::string& path, Unsupported& u) {
+  const Forward& f = n.forward;
+  u.when(f.mode == ForwardMode::kOpen || f.mode == ForwardMode::kBridge, join(path, "forward.mode"),
+         fmt::format("mode {} is", spell(f.mode)), "say nat, route or none");
+  u.when(f.nat.ipv6, join(path, "forward.nat.ipv6"), "IPv6 is", "say no, or leave it out");
+  u.when(f.nat.mapping != NatMapping::kEndpointIndependent, join(path, "forward.nat.mapping"),
+         fmt::format("{} is", spell(f.nat.mapping)), "say endpoint-independent, or leave it out");
+  u.when(n.bridge.mac_table_manager != MacTableManager::kKernel, join(path, "bridge.macTableManager"),
+         "a static table of MACs is", "say kernel, or leave it out");
+  u.when(!n.dns.txts.empty(), join(path, "dns.txts"), "TXT records are");
+  u.when(!n.dns.srvs.empty(), join(path, "dns.srvs"), "SRV records are");
+  for (size_t i = 0; i < n.ips.size(); ++i) check_ip(n.ips[i], at(join(path, "ips"), i), u);
+  for (size_t i = 0; i < n.routes.size(); ++i)
+    u.when(!n.routes[i].destination.is_v4(), join(at(join(path, "routes"), i), "address"), "IPv6 is");
+  u.when(n.bandwidth.has_value(), join(path, "bandwidth"), "shaping is");
+  u.when(n.vlan.has_value(), join(path, "vlan"), "VLANs are");
+  u.when(!n.portgroups.empty(), join(path, "portgroups"), "portgroups are");
+  u.when(n.isolated.value_or(false), join(path, "port.isolated"), "isolating ports is", "say no, or leave it out");
+  u.when(!n.dnsmasq_options.empty(), join(path, "dnsmasq.options"), "options of dnsmasq are");
+  u.when(!n.port_forwards.empty(), join(path, "portForwards"), "publishing ports is");
+}
+
+void check_port_supported(const Port& p, const std::string& path, Unsupported& u) {
+  check_queues(p.device, path, u);
+  u.when(!p.portgroup.empty(), join(path, "portgroup"), "portgroups are");
+  u.when(p.mtu.has_value(), join(path, "mtu"), "an MTU of a single port is", "give the network's");
+  u.when(p.isolated.value_or(false), join(path, "port.isolated"), "isolating ports is", "say no, or leave it out");
+  u.when(p.vlan.has_value(), join(path, "vlan"), "VLANs are");
+  u.when(p.bandwidth.has_value(), join(path, "bandwidth"), "shaping is");
+  u.when(p.filterref.has_value(), join(path, "filterref"), "filters are");
+}
+
+}  // namespace
+
+void check_supported(const Config& c, Report& report) {
+  Unsupported u(report);
+  u.when(c.switch_.workers.size() > 1, "switch.workers", "more than one worker is", "say auto, or list one CPU");
+  u.when(c.switch_.metrics.has_value(), "switch.metrics", "metrics are");
+  for (size_t i = 0; i < c.uplinks.size(); ++i) check_uplink(c.uplinks[i], at("uplinks", i), u);
+  for (size_t i = 0; i < c.networks.size(); ++i) check_network_supported(c.networks[i], at("networks", i), u);
+  for (size_t i = 0; i < c.ports.size(); ++i) check_port_supported(c.ports[i], at("ports", i), u);
+}
+
+}  // namespace weft::config

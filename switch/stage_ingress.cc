@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dataplane/wire/headers.h"
+#include "switch/stages.h"
+
+namespace weft::vswitch {
+
+void ingress(Turn& turn, const Selection& in, Selection& out) noexcept {
+  for (dataplane::Packet* p : in) {
+    // Broadcast here; unknown unicast shares the bucket, and is known to be unknown only in l2.
+    const auto* eth = reinterpret_cast<const wire::EthernetHeader*>(p->head);
+    if (eth->destination.is_broadcast() && turn.in->role == Role::guest &&
+        !turn.limits[turn.in_port].storm.take(turn.now_ns)) {
+      turn.drop(*p, dataplane::Drop::ingress_storm);
+      continue;
+    }
+    out.add(*p);
+  }
+}
+
+}  // namespace weft::vswitch

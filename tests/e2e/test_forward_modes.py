@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Forwarding: route and isolated beside nat; without an uplink; an uplink that comes late; an uplink that is a tap."""
+
+from checks import check, check_equal, poll, run_script, section
+from clients import DhcpClient
+from lab import WAN_ADDRESS, WAN_GATEWAY, WEB, Lab, config, default_network, wan
+
+
+def network(name, octet, forward, **more):
+    return {
+        "name": name,
+        **({"forward": {"mode": forward}} if forward else {}),
+        "ips": [{"address": f"10.{octet}.0.1", "prefix": 24,
+                 "dhcp": {"ranges": [{"start": f"10.{octet}.0.100", "end": f"10.{octet}.0.200"}]}}],
+        **more,
+    }  # fmt: skip
+
+
+def modes():
+    with Lab() as lab:
+        weftd = lab.weftd
+        lab.inet.serve_pages()
+        nat, routed, isolated = lab.tap_guest("n1", "nat"), lab.tap_guest("r1", "routed"), lab.tap_guest("i1", "isolated")
+        weftd.start(config([network("nat", 1, "nat"), network("routed", 2, "route"), network("isolated", 3, None)],
+                           [nat.port, routed.port, isolated.port]))  # fmt: skip
+        lab.inet.run("ip", "route", "add", "10.2.0.0/24", "via", WAN_ADDRESS)
+        leases = {guest: guest.dhcp()[0] for guest in (nat, routed, isolated)}
+
+        section("routed")
+        routed.fetch(f"http://{WEB}/")
+        check_equal("the guest keeps its own address", lab.inet.web_clients(), {leases[routed].address})
+        check("the internet reaches the guest", lab.inet.must_ping(leases[routed].address, 3))
+        check("what nobody has is not there", lab.inet.ping("10.2.0.77", 1, timeout=5).received == 0)
+        check("no connection is tracked for it", weftd.ask("conntrack", "--network", "routed", "--count")["count"] == 0)
+
+        section("isolated")
+        check_equal("its lease has no router", leases[isolated].router, "")
+        check("the gateway is there", isolated.must_ping("10.3.0.1", 2))
+        isolated.run("ip", "route", "replace", "default", "via", "10.3.0.1")
+        check("out it cannot", isolated.ping(WEB, 2).received == 0)
+        check("by name", weftd.wait_drop("route_forbidden"), weftd.drops())
+        for other in (nat, routed):
+            check(f"nor to {other.label}", isolated.ping(leases[other].address, 1).received == 0)
+            check(f"nor {other.label} to it", other.ping(leases[isolated].address, 1).received == 0)
+
+        section("nat")
+        nat.fetch(f"http://{WEB}/")
+        check_equal("masqueraded beside the others", lab.inet.web_clients(), {leases[routed].address, WAN_ADDRESS})
+
+
+def no_uplink():
+    with Lab() as lab:
+        weftd = lab.weftd
+        guest = lab.tap_guest("c1")
+        weftd.expect_log("no uplink is configured")
+        weftd.start(config([default_network()], [guest.port], uplinks=[]))
+        section("without an uplink")
+        check_equal("one warning", weftd.log().count("no uplink is configured"), 1)
+        guest.dhcp()
+        check("the gateway is there", guest.must_ping("192.168.122.1", 2))
+        answer = guest.ping(WEB, 1).text
+        check("what would leave is dropped by name", weftd.wait_drop("route_no_uplink"))
+        check("and the guest is told", "Unreachable" in answer, answer)
+
+
+def late_uplink():
+    with Lab() as lab:
+        weftd = lab.weftd
+        guest = lab.tap_guest("c1")
+        weftd.expect_log("waiting for late0")
+        weftd.start(config([default_network()], [guest.port], uplinks=[wan(device="late0")]))
+        section("an uplink that comes late")
+        check_equal("weftd says so once", weftd.log().count("waiting for late0"), 1)
+        guest.static("192.168.122.11/24")
+        check("meanwhile nothing leaves", guest.ping(WEB, 1).received == 0)
+        check("by name", weftd.wait_drop("route_uplink_down"), weftd.drops())
+        lab.host.run("ip", "link", "set", "wan0", "down")
+        lab.host.run("ip", "link", "set", "wan0", "name", "late0")
+        lab.host.run("ip", "link", "set", "late0", "up")
+        poll("traffic flows when it is there", lambda: guest.ping(WEB, 1).received == 1, 10.0)
+        check("traffic flows when it is there", True)
+
+
+def tap_uplink():
+    with Lab() as lab:
+        weftd = lab.weftd
+        lab.inet.serve_pages(big_mib=4)
+        guest = lab.tap_guest("c1")
+        lab.inet.run("ip", "address", "flush", "dev", "wan")
+        uplink = wan(device=None, driver=None, tap={"name": "up0", "netns": lab.inet.name})
+        weftd.start(config([default_network()], [guest.port], uplinks=[uplink]))
+        section("an uplink that is a tap")
+        lab.inet.run("ip", "address", "replace", f"{WAN_GATEWAY}/24", "dev", "up0")
+        lab.inet.run("ip", "link", "set", "up0", "up")
+        client = DhcpClient(guest.wait_link(), "udhcpc").start()
+        client.bound()
+        check_equal("a page", guest.fetch(f"http://{WEB}/big").size, 4 << 20)
+        check_equal("masqueraded", lab.inet.web_clients(), {WAN_ADDRESS})
+
+
+def test():
+    modes()
+    no_uplink()
+    late_uplink()
+    tap_uplink()
+
+
+run_script(test)

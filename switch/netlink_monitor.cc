@@ -116,7 +116,9 @@ class Picture {
       std::erase_if(addresses_, [index](const Address& a) { return std::get<0>(a) == index; });
       return;
     }
-    auto& [name, link] = links_[index];
+    auto& entry = links_[index];
+    std::string& name = entry.first;
+    HostLink& link = entry.second;
     link.index = index;
     link.is_up = (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_LOWER_UP) != 0;
     for_each_attribute<ifinfomsg>(message, [&](uint16_t type, std::span<const uint8_t> bytes) {

@@ -14,13 +14,20 @@ using dataplane::Packet;
 
 namespace {
 constexpr uint32_t kSweepBuckets = 2048;  // of the fdb, each tick
+
+nat::Masquerade::Config masquerade_config(const Pipeline::Options& options) {
+  nat::Masquerade::Config config;
+  config.table.seed = {options.seed, options.seed * 0x9e3779b97f4a7c15};
+  config.random_key = options.nat_key;
+  return config;
+}
 }
 
 Pipeline::Pipeline(const Options& options, const std::atomic<const Snapshot*>& snapshot, Fdb& fdb, OwnedPool& owned)
     : published_(snapshot),
       worker_(options.worker),
       neighbours_({.seed = options.seed}),
-      masquerade_({.table = {.seed = options.seed}, .random_key = options.nat_key}),
+      masquerade_(masquerade_config(options)),
       icmp_errors_({.seed = options.seed}),
       turn_{.counters = counters_,
             .owned = owned,

@@ -26,6 +26,8 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
 
 std::runtime_error explain(const config::Location& where, const std::string& what, const std::string& why,
                            const std::string& key) {

@@ -12,6 +12,7 @@
 
 #include "dataplane/wire/addr.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -450,6 +451,16 @@ struct Network {
   std::vector<PortForward> port_forwards;
   bool operator==(const Network&) const = default;
 };
+
+/// The uplinks that are members of a bridge-mode network, by name; none in other modes.
+[[nodiscard]] inline std::vector<std::string> bridged_uplinks(const Network& n) {
+  if (n.forward.mode != ForwardMode::kBridge) return {};
+  std::vector<std::string> names = n.forward.interfaces;
+  if (!n.forward.dev.empty() && std::find(names.begin(), names.end(), n.forward.dev) == names.end())
+    names.push_back(n.forward.dev);
+  if (!n.bridge.name.empty()) names.push_back(n.bridge.name);
+  return names;
+}
 
 // ---- ports
 // ----------------------------------------------------------------------------------------------------------

@@ -65,6 +65,11 @@ void note_network(const Config& c, const Network& n, const std::string& path, Re
   if (n.forward.mode == ForwardMode::kRoute)
     report.note(join(path, "forward.mode"),
                 "without translation the machines beyond the uplink need a route back to this network");
+  if (!n.dnsmasq_options.empty() && !report.failed(join(path, "dnsmasq.options")))
+    report.note(join(path, "dnsmasq.options"),
+                "kept, not used: there is no dnsmasq; what weft can do has keys of its own");
+  if (n.forward.mode == ForwardMode::kBridge && bridged_uplinks(n).empty() && !report.failed(join(path, "forward")))
+    report.note(join(path, "forward.mode"), "without 'dev' or a bridge to join, the guests reach only each other");
   note_nat_pool(c, n, join(path, "forward.nat.address"), report);
   for (size_t i = 0; i < n.ips.size(); ++i) note_dhcp(n.ips[i], join(at(join(path, "ips"), i), "dhcp"), report);
 }

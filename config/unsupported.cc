@@ -4,6 +4,8 @@
 // its lines go. Asking for what happens anyway (the default, in other words) is never refused.
 #include "config/sections.h"
 
+#include <set>
+
 #include <fmt/format.h>
 
 namespace weft::config {
@@ -29,7 +31,7 @@ void check_queues(const Device& device, const std::string& path, Unsupported& u)
     u.when(t->queues > 1, join(path, "tap.queues"), "more than one queue is", "say 1, or leave it out");
 }
 
-void check_uplink(const Uplink& up, const std::string& path, Unsupported& u) {
+void check_uplink(const Uplink& up, bool carries_frames, const std::string& path, Unsupported& u) {
   check_queues(up.device, path, u);
   if (const auto* n = std::get_if<Netdev>(&up.device))
     u.when(n->driver == Driver::kAfXdp, join(path, "driver"), "af_xdp is", "say auto or af_packet");
@@ -39,7 +41,7 @@ void check_uplink(const Uplink& up, const std::string& path, Unsupported& u) {
          "give 'device', 'tap' or 'vhostuser'");
   constexpr auto kList = "give the uplink addresses of its own: address: [192.0.2.2/24]";
   const std::string address = join(path, "address");
-  u.when(up.address_mode == UplinkAddress::kHost, address,
+  u.when(up.address_mode == UplinkAddress::kHost && !carries_frames, address,
          "sharing the host's own address (host, also when left out) is", kList);
   u.when(up.address_mode == UplinkAddress::kDhcp, address, "an address by DHCP is", kList);
   for (size_t i = 0; i < up.addresses.size(); ++i)
@@ -60,8 +62,10 @@ void check_ip(const Ip& ip, const std::string& path, Unsupported& u) {
 
 void check_network_supported(const Network& n, const std::string& path, Unsupported& u) {
   const Forward& f = n.forward;
-  u.when(f.mode == ForwardMode::kOpen || f.mode == ForwardMode::kBridge, join(path, "forward.mode"),
-         fmt::format("mode {} is", spell(f.mode)), "say nat, route or none");
+  u.when(f.mode == ForwardMode::kOpen, join(path, "forward.mode"), "mode open is", "say nat, route, bridge or none");
+  u.when(bridged_uplinks(n).size() > 1, join(path, "forward.interfaces"), "spreading guests over several devices is",
+         "give one");
+  u.when(!n.autostart, join(path, "autostart"), "a network that is not started is", "say yes, or leave it out");
   u.when(f.nat.ipv6, join(path, "forward.nat.ipv6"), "IPv6 is", "say no, or leave it out");
   u.when(f.nat.mapping != NatMapping::kEndpointIndependent, join(path, "forward.nat.mapping"),
          fmt::format("{} is", spell(f.nat.mapping)), "say endpoint-independent, or leave it out");
@@ -75,8 +79,6 @@ void check_network_supported(const Network& n, const std::string& path, Unsuppor
   u.when(n.bandwidth.has_value(), join(path, "bandwidth"), "shaping is");
   u.when(n.vlan.has_value(), join(path, "vlan"), "VLANs are");
   u.when(!n.portgroups.empty(), join(path, "portgroups"), "portgroups are");
-  u.when(n.isolated.value_or(false), join(path, "port.isolated"), "isolating ports is", "say no, or leave it out");
-  u.when(!n.dnsmasq_options.empty(), join(path, "dnsmasq.options"), "options of dnsmasq are");
   u.when(!n.port_forwards.empty(), join(path, "portForwards"), "publishing ports is");
 }
 
@@ -84,7 +86,6 @@ void check_port_supported(const Port& p, const std::string& path, Unsupported& u
   check_queues(p.device, path, u);
   u.when(!p.portgroup.empty(), join(path, "portgroup"), "portgroups are");
   u.when(p.mtu.has_value(), join(path, "mtu"), "an MTU of a single port is", "give the network's");
-  u.when(p.isolated.value_or(false), join(path, "port.isolated"), "isolating ports is", "say no, or leave it out");
   u.when(p.vlan.has_value(), join(path, "vlan"), "VLANs are");
   u.when(p.bandwidth.has_value(), join(path, "bandwidth"), "shaping is");
   u.when(p.filterref.has_value(), join(path, "filterref"), "filters are");
@@ -96,7 +97,11 @@ void check_supported(const Config& c, Report& report) {
   Unsupported u(report);
   u.when(c.switch_.workers.size() > 1, "switch.workers", "more than one worker is", "say auto, or list one CPU");
   u.when(c.switch_.metrics.has_value(), "switch.metrics", "metrics are");
-  for (size_t i = 0; i < c.uplinks.size(); ++i) check_uplink(c.uplinks[i], at("uplinks", i), u);
+  std::set<std::string> bridged;
+  for (const Network& n : c.networks)
+    for (const std::string& name : bridged_uplinks(n)) bridged.insert(name);
+  for (size_t i = 0; i < c.uplinks.size(); ++i)
+    check_uplink(c.uplinks[i], bridged.contains(c.uplinks[i].name), at("uplinks", i), u);
   for (size_t i = 0; i < c.networks.size(); ++i) check_network_supported(c.networks[i], at("networks", i), u);
   for (size_t i = 0; i < c.ports.size(); ++i) check_port_supported(c.ports[i], at("ports", i), u);
 }

@@ -7,6 +7,7 @@
 #include "config/sections.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -130,17 +131,61 @@ void check_subnets(const Config& c, Report& report) {
   }
 }
 
+/// A bridge-mode network has an uplink as a member, which no other network uses.
+void check_bridged(const Config& c, const std::map<std::string, std::string>& bridged, size_t i, Report& report) {
+  const Network& n = c.networks[i];
+  const std::string path = at("networks", i), forward = join(path, "forward");
+  const auto check = [&](const std::string& name, const std::string& key) {
+    if (name.empty() || report.failed(key)) return;
+    if (std::none_of(c.uplinks.begin(), c.uplinks.end(), [&](const Uplink& u) { return u.name == name; }))
+      return report.error(key, fmt::format("there is no uplink {}; write it in 'uplinks'", quote(name)));
+    if (bridged.at(name) != n.name)
+      report.error(key,
+                   fmt::format("uplink {} is a member of network {} already", quote(name), quote(bridged.at(name))));
+  };
+  check(n.forward.dev, join(forward, "dev"));
+  for (size_t k = 0; k < n.forward.interfaces.size(); ++k)
+    check(n.forward.interfaces[k], join(at(join(forward, "interfaces"), k), "dev"));
+  if (!n.bridge.name.empty() && !report.failed(join(path, "bridge.name")) &&
+      std::none_of(c.uplinks.begin(), c.uplinks.end(), [&](const Uplink& u) { return u.name == n.bridge.name; }))
+    report.error(join(path, "bridge.name"),
+                 fmt::format("joining the host's bridge {0} needs an uplink of that name, such as "
+                             "{{name: {0}, tap: {{name: weft-{0}, bridge: {0}}}}}",
+                             n.bridge.name));
+}
+
 void check_uplink_references(const Config& c, Report& report) {
   std::vector<std::string> names;
   for (const Uplink& u : c.uplinks) names.push_back(u.name);
+  std::map<std::string, std::string> bridged;  // uplink → the network it is a member of
+  for (const Network& n : c.networks)
+    for (const std::string& name : bridged_uplinks(n)) bridged.emplace(name, n.name);
+  for (size_t i = 0; i < c.uplinks.size(); ++i) {
+    const auto it = bridged.find(c.uplinks[i].name);
+    if (it == bridged.end()) continue;
+    std::erase(names, it->first);
+    if (!c.uplinks[i].addresses.empty() || c.uplinks[i].address_mode == UplinkAddress::kDhcp)
+      report.error(join(at("uplinks", i), "address"),
+                   fmt::format("not here: the uplink only carries the frames of network {}, whose mode is bridge",
+                               quote(it->second)));
+  }
   const auto check = [&](const std::string& name, const std::string& path) {
     if (name.empty() || report.failed(path) || std::find(names.begin(), names.end(), name) != names.end()) return;
+    if (const auto it = bridged.find(name); it != bridged.end()) {
+      report.error(path,
+                   fmt::format("uplink {} carries only the frames of network {}", quote(name), quote(it->second)));
+      return;
+    }
     report.error(path, fmt::format("there is no uplink {}; {}", quote(name),
                                    names.empty() ? "'uplinks' lists none" : "expected " + one_of(names)));
   };
   for (size_t i = 0; i < c.networks.size(); ++i) {
     const Network& n = c.networks[i];
     const std::string path = at("networks", i), forward = join(path, "forward");
+    if (n.forward.mode == ForwardMode::kBridge) {
+      check_bridged(c, bridged, i, report);
+      continue;
+    }
     check(n.forward.dev, join(forward, "dev"));
     for (size_t k = 0; k < n.forward.interfaces.size(); ++k)
       check(n.forward.interfaces[k], join(at(join(forward, "interfaces"), k), "dev"));

@@ -32,6 +32,7 @@ namespace weft::dataplane {
   /* l2 */                                                                                                          \
   X(l2_reserved_multicast,      "link-local group 01:80:c2:00:00:0x, never forwarded (IEEE 802.1Q §8.6.3)")         \
   X(l2_same_port,               "destination is on the port the frame came from")                                   \
+  X(l2_isolated,                "between two isolated ports of a network")                                          \
   X(l2_no_member,               "flooded, but the network has no other port")                                       \
   X(l2_spoofed_gateway,         "source MAC is the gateway's own")                                                  \
   /* IPv4 checks before anything reads the packet (RFC 1812 §5.2.2) */                                              \

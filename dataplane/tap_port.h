@@ -39,6 +39,9 @@ struct TapOptions {
   std::optional<std::vector<InterfaceAddress>> addresses;
   enum class Link { up, leave };
   Link link = Link::up;
+  bool has_carrier = true;  // as if a cable were plugged in
+  /// weftd made this netdev, be it for another owner: a tap that carries weft's alias is taken whosever it was.
+  bool is_known = false;
 };
 
 enum class TapRemoval {

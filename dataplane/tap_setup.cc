@@ -64,10 +64,13 @@ std::runtime_error held(const std::string& name) {
       fmt::format("tap {} is held by {}; stop it or choose another tap name", name, find_holder(name)));
 }
 
+bool is_libvirts(const LinkInfo& link) {
+  return link.kind == "bridge" && link.mac.bytes[0] == 0x52 && link.mac.bytes[1] == 0x54;
+}
+
 std::string describe(const LinkInfo& link) {
   if (link.kind == "tun") return link.is_tap ? "a tap" : "a tun device";
-  if (link.kind == "bridge" && link.mac.bytes[0] == 0x52 && link.mac.bytes[1] == 0x54)
-    return "a kernel bridge as libvirt makes them";
+  if (is_libvirts(link)) return "a kernel bridge as libvirt makes them";
   if (link.kind == "bridge") return "a kernel bridge";
   return link.kind.empty() ? "a network interface" : "a " + link.kind + " interface";
 }
@@ -75,11 +78,15 @@ std::string describe(const LinkInfo& link) {
 /// The netdev there is must be a tap with our alias.
 void check_ours(const LinkInfo& link, const TapOptions& options) {
   constexpr std::string_view kAdvice = "remove it or choose another tap name";
+  if (is_libvirts(link))
+    throw std::runtime_error(
+        fmt::format("{} exists and is {}; end libvirt's network with `virsh net-destroy` or choose another name",
+                    options.name, describe(link)));
   if (link.kind != "tun" || !link.is_tap)
     throw std::runtime_error(
         fmt::format("{} exists and is {}, not weft's tap; {}", options.name, describe(link), kAdvice));
   const std::string ours = "weft:" + options.id;
-  if (link.alias == ours) return;
+  if (link.alias == ours || (options.is_known && link.alias.starts_with("weft:"))) return;
   if (link.alias.starts_with("weft:"))
     throw std::runtime_error(fmt::format("tap {} exists and is weft's for {}, not for {}; {}", options.name,
                                          link.alias.substr(5), options.id, kAdvice));
@@ -137,8 +144,12 @@ void TapPort::take(const TapOptions& options) {
   const auto link = netlink_->find(options.name);
   if (!link) throw std::runtime_error(fmt::format("tap {} was removed while it was made", options.name));
   index_ = link->index;
-  if (was_made_) netlink_->set_alias(index_, "weft:" + options.id);
+  const std::string alias = "weft:" + options.id;
+  if (link->alias != alias) netlink_->set_alias(index_, alias);
   set_up(options);
+  const int carrier = options.has_carrier ? 1 : 0;
+  if (ioctl(queues_.front().fd.get(), TUNSETCARRIER, &carrier) != 0 && !options.has_carrier)
+    throw std::runtime_error(fmt::format("cannot take the link of tap {} down: {}", options.name, reason(errno)));
   for (const Queue& q : queues_) {
     if (ioctl(q.fd.get(), TUNSETPERSIST, 1) != 0)
       throw std::runtime_error(fmt::format("cannot keep tap {}: {}", options.name, reason(errno)));

@@ -73,6 +73,11 @@ std::string network_name(Daemon& daemon, NetworkId id) {
   return id < daemon.model().networks.size() ? daemon.model().networks[id].config.name : "";
 }
 
+/// An uplink that is a member of a bridge-mode network is in that network.
+NetworkId network_of(Daemon& daemon, const PortRecord& p) {
+  return p.role == Role::uplink ? daemon.model().uplinks[p.uplink].network : p.network;
+}
+
 std::string interface_name(Daemon& daemon, InterfaceId id) {
   if (!is_uplink_interface(id)) return network_name(daemon, id);
   const UplinkId u = uplink_of_interface(id);
@@ -173,11 +178,11 @@ Json port_list(Daemon& daemon, const Json&) {
   Json ports = Json::array();
   for (const auto& p : daemon.model().ports)
     ports.push_back({{"name", p->name},
-                     {"network", network_name(daemon, p->network)},
+                     {"network", network_name(daemon, network_of(daemon, *p))},
                      {"role", role_name(p->role)},
                      {"kind", p->port ? std::string(p->port->kind()) : "netdev"},
                      {"source", p->source},
-                     {"link", p->port && p->port->is_up() ? "up" : "down"},
+                     {"link", p->port && p->port->is_up() && p->config.link_up ? "up" : "down"},
                      {"mac", p->config.mac ? p->config.mac->to_string() : ""},
                      {"origin", p->origin == Origin::file ? "file" : "runtime"}});
   return {{"ports", ports}};

@@ -121,11 +121,11 @@ void Daemon::make_all() {
       io_, *store_, [this](std::span<const uint8_t> frame, NetworkId network) { engine_->inject(frame, network); },
       [this](NetworkId n, Ipv4Address a, MacAddress m) { return is_in_use(n, a, m); });
 
-  remove_leftover_taps();
   add_uplinks();
   add_networks();
   for (const auto& port : config_.ports) make_port(port, Origin::file);
   add_runtime_ports();
+  remove_leftover_taps();  // last, so that a start that fails has removed nothing
   monitor_ = std::make_unique<NetlinkMonitor>(io_, [this](const HostState& host) {
     guarded("a change of the host's links could not be followed", [&] { on_host_change(host); });
   });
@@ -220,6 +220,7 @@ void Daemon::open_store() {
   }
   for (const auto& u : config_.uplinks)
     model_.uplinks.push_back({static_cast<UplinkId>(model_.uplinks.size()), u, state_->mac("uplink/" + u.name)});
+  connect_uplinks(model_);
   store_ = std::make_unique<dhcp::StoreThread>(std::move(*store), [this](std::vector<dhcp::Completion> done) {
     boost::asio::post(io_, [done = std::move(done)] {
       for (const auto& c : done) guarded("what was stored could not be followed up", [&] { c.run(); });
@@ -275,14 +276,14 @@ std::unique_ptr<Port> Daemon::make_device(const PortRecord& record) {
       return ports_->make_seat(model_.networks[record.network]);
     case Role::uplink: {
       const config::Uplink& c = model_.uplinks[record.uplink].config;
-      return ports_->make("uplink " + c.name, "uplink/" + c.name, c.device, c.where, std::nullopt);
+      return ports_->make("uplink " + c.name, "uplink/" + c.name, c.device, c.where, {});
     }
     case Role::guest:
       break;
   }
   const config::Port& c = record.config;
   return ports_->make("port " + c.name, "port/" + c.name, c.device, c.where,
-                      mtu_of(model_.networks[record.network].config));
+                      {mtu_of(model_.networks[record.network].config), c.link_up});
 }
 
 void Daemon::add_uplinks() {
@@ -300,12 +301,7 @@ void Daemon::add_networks() {
   for (auto& n : model_.networks) {
     const config::Network& c = n.config;
     const bool leaves = c.forward.mode == config::ForwardMode::kNat || c.forward.mode == config::ForwardMode::kRoute;
-    if (leaves && !model_.uplinks.empty()) {
-      n.uplink = 0;
-      for (const auto& u : model_.uplinks)
-        if (u.config.name == c.forward.dev) n.uplink = u.id;
-    }
-    needs_uplink |= leaves && model_.uplinks.empty();
+    needs_uplink |= leaves && n.uplink == kNoUplink;
     if (c.bridge.host.value_or(false)) {
       PortRecord record{.name = c.bridge.name, .source = c.bridge.name, .role = Role::seat, .network = n.id};
       record.port = make_device(record);
@@ -388,6 +384,12 @@ void Daemon::remove_port(const std::string& name) {
 void Daemon::add_runtime_ports() {
   const nlohmann::json kept = state_->runtime_ports();
   for (const auto& [name, arguments] : kept.items()) {
+    if (const PortRecord* record = model_.port(name); record != nullptr && record->role == Role::guest) {
+      spdlog::error("port {}: added at run time, and now written in {} too; the file's is used and the other forgotten",
+                    name, record->config.where.to_string());
+      state_->remove_port(name);
+      continue;
+    }
     try {
       make_port(port_from_json(arguments), Origin::runtime);
     } catch (const std::exception& e) {

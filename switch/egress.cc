@@ -32,9 +32,11 @@ void Egress::send(Turn& turn, Packet& packet, PortId out) noexcept {
 }
 
 void Egress::flood(Turn& turn, Packet& packet, const NetworkEntry& network) noexcept {
+  const PortEntry* from = turn.snapshot->port(packet.in_port);
+  const bool is_isolated = from != nullptr && from->is_isolated;
   uint32_t n = 0;
   for (const PortId member : network.members) {
-    if (member == packet.in_port) continue;
+    if (member == packet.in_port || (is_isolated && turn.snapshot->ports[member].is_isolated)) continue;
     add(member, packet);
     ++n;
   }

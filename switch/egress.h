@@ -19,7 +19,8 @@ class Egress {
 
   /// To one port.
   void send(Turn& turn, dataplane::Packet& packet, PortId out) noexcept;
-  /// To every member of the network except the port it came in from; with nobody there it ends in l2_no_member.
+  /// To every member of the network except the port it came in from and, from an isolated port, other isolated ones;
+  /// with nobody there it ends in l2_no_member.
   void flood(Turn& turn, dataplane::Packet& packet, const NetworkEntry& network) noexcept;
   /// Writes everything out. Every packet given since the last call is sent or dropped by name.
   void flush(Turn& turn) noexcept;

@@ -8,6 +8,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
 
 #include <unistd.h>
 
@@ -130,8 +131,13 @@ void Engine::wait_for(Lane& lane) {
   lane.event.async_read_some(boost::asio::buffer(&lane.event_value, sizeof lane.event_value),
                              [this, &lane](boost::system::error_code ec, size_t) {
                                if (ec) return;
-                               lane.pipeline.mail().finish_jobs();
-                               take_punted(lane);
+                               try {
+                                 lane.pipeline.mail().finish_jobs();
+                                 take_punted(lane);
+                               } catch (const std::exception& e) {  // no memory; what waits there is tried again
+                                 spdlog::error("packets for the switch could not be taken: {}", e.what());
+                                 wait_for(lane);
+                               }
                              });
 }
 

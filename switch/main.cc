@@ -126,13 +126,14 @@ void run_loop(boost::asio::io_context& io) {
 }
 
 void run(config::Config config) {
+  // Before anything that a signal could leave half done.
+  boost::asio::io_context io;
+  boost::asio::signal_set ends(io, SIGTERM, SIGINT), reloads(io, SIGHUP);
   raise_fd_limit();
   start_eal(config.switch_.memory);
-  boost::asio::io_context io;
   Daemon daemon(io, std::move(config));
   daemon.start();
 
-  boost::asio::signal_set ends(io, SIGTERM, SIGINT), reloads(io, SIGHUP);
   ends.async_wait([&](boost::system::error_code ec, int) {
     if (!ec) io.stop();
   });
@@ -161,7 +162,7 @@ int main_of(int argc, char** argv) {
     if (given.contains("help")) {
       std::cout << "weftd, a userspace virtual switch for virtual machines\n\nUsage: weftd [OPTIONS]\n\n"
                 << options
-                << "\nIt runs in the foreground and prints `ready` when it forwards packets. SIGTERM: stop.\n"
+                << "\nIt runs in the foreground and prints `ready` when it forwards packets. SIGTERM or SIGINT: stop.\n"
                    "Exit codes: 0 stopped cleanly, 1 something could not be opened, 2 wrong usage or configuration.\n";
       return 0;
     }

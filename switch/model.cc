@@ -110,6 +110,19 @@ NetworkEntry build_network(const NetworkRecord& record) {
 
 }  // namespace
 
+void connect_uplinks(Model& model) {
+  for (const auto& n : model.networks)
+    for (const std::string& name : config::bridged_uplinks(n.config))
+      for (auto& u : model.uplinks)
+        if (u.config.name == name) u.network = n.id;
+  for (auto& n : model.networks) {
+    const config::Forward& forward = n.config.forward;
+    if (forward.mode != config::ForwardMode::kNat && forward.mode != config::ForwardMode::kRoute) continue;
+    for (const auto& u : model.uplinks)
+      if (u.network == kNoNetwork && (forward.dev.empty() || u.config.name == forward.dev)) n.uplink = u.id;
+  }
+}
+
 std::unique_ptr<Snapshot> build_snapshot(const Model& model) {
   auto snapshot = std::make_unique<Snapshot>();
   for (const auto& u : model.uplinks) snapshot->uplinks.push_back(build_uplink(u, link_mtu(model, u)));
@@ -132,14 +145,20 @@ std::unique_ptr<Snapshot> build_snapshot(const Model& model) {
   for (const auto& p : model.ports) {
     if (p->port == nullptr) continue;
     if (p->id >= snapshot->ports.size()) snapshot->ports.resize(p->id + 1u);
-    snapshot->ports[p->id] = {p->port.get(), p->role, p->network, p->uplink};
-    if (p->role == Role::uplink) {
+    PortEntry& entry = snapshot->ports[p->id];
+    entry = {.port = p->port.get(), .role = p->role};
+    if (p->role == Role::uplink && model.uplinks[p->uplink].network == kNoNetwork) {
+      entry.uplink = p->uplink;
       snapshot->uplinks[p->uplink].port = p->id;
-    } else {
-      NetworkEntry& network = snapshot->networks[p->network];
-      network.members.push_back(p->id);
-      if (p->role == Role::seat) network.seat = p->id;
+      continue;
     }
+    if (p->role == Role::guest && !p->config.link_up) continue;  // its frames end in ingress_port_down
+    entry.network = p->role == Role::uplink ? model.uplinks[p->uplink].network : p->network;
+    NetworkEntry& network = snapshot->networks[entry.network];
+    network.members.push_back(p->id);
+    if (p->role == Role::seat) network.seat = p->id;
+    if (p->role == Role::guest)
+      entry.is_isolated = p->config.isolated.value_or(model.networks[p->network].config.isolated.value_or(false));
   }
   snapshot->host_addresses = model.host_addresses;
   sort_unique(snapshot->host_addresses);

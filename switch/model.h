@@ -44,6 +44,7 @@ struct UplinkRecord {
   UplinkId id = kNoUplink;
   config::Uplink config;
   wire::MacAddress mac;
+  NetworkId network = kNoNetwork;  // the bridge-mode network it is a member of
 };
 
 struct Model {
@@ -69,6 +70,9 @@ struct Model {
     return nullptr;
   }
 };
+
+/// Decides by their configurations which network leaves by which uplink, and which uplink is a bridge-mode network's.
+void connect_uplinks(Model& model);
 
 /// Builds what the workers are to see. Ports whose netdev is absent are left out. Pure.
 [[nodiscard]] std::unique_ptr<Snapshot> build_snapshot(const Model& model);

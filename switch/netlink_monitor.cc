@@ -192,9 +192,9 @@ struct NetlinkMonitor::Impl : std::enable_shared_from_this<NetlinkMonitor::Impl>
     socket.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                       [self = shared_from_this()](const boost::system::error_code& error) {
                         if (self->is_stopped || error == boost::asio::error::operation_aborted) return;
+                        self->wait();  // first, so that whatever the callback throws does not end the watch
                         self->read();
                         self->report();
-                        if (!self->is_stopped) self->wait();
                       });
   }
 

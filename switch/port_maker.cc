@@ -51,7 +51,7 @@ PortMaker::PortMaker(Context context, OnAnnounce on_announce)
     : context_(context), on_announce_(std::move(on_announce)) {}
 
 std::unique_ptr<Port> PortMaker::make(const std::string& name, const std::string& id, const config::Device& device,
-                                      const config::Location& where, std::optional<uint32_t> mtu) {
+                                      const config::Location& where, const Link& link) {
   if (const auto* netdev = std::get_if<config::Netdev>(&device)) {
     try {
       return std::make_unique<NetdevPort>(NetdevOptions{.device = netdev->name});
@@ -63,8 +63,13 @@ std::unique_ptr<Port> PortMaker::make(const std::string& name, const std::string
   }
   if (const auto* tap = std::get_if<config::Tap>(&device)) {
     try {
-      return make_tap(
-          {.name = tap->name, .id = id, .netns = tap->netns, .queues = tap->queues, .mtu = mtu, .bridge = tap->bridge});
+      return make_tap({.name = tap->name,
+                       .id = id,
+                       .netns = tap->netns,
+                       .queues = tap->queues,
+                       .mtu = link.mtu,
+                       .bridge = tap->bridge,
+                       .has_carrier = link.is_up});
     } catch (const std::exception& e) {
       throw explain(where, name, e.what(), "tap.name");
     }
@@ -109,9 +114,10 @@ std::unique_ptr<Port> PortMaker::make_seat(const NetworkRecord& network) {
 }
 
 /// The tap is in the state before it is made, so that no end of weftd leaves one that nobody knows of.
-std::unique_ptr<Port> PortMaker::make_tap(const TapOptions& options) {
+std::unique_ptr<Port> PortMaker::make_tap(TapOptions options) {
   const State::TapPlace place{options.netns, options.name};
   const bool is_new = context_.state.add_tap(place);
+  options.is_known = !is_new;
   try {
     return std::make_unique<TapPort>(options);
   } catch (...) {

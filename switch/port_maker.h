@@ -34,9 +34,14 @@ class PortMaker {
 
   PortMaker(Context context, OnAnnounce on_announce);
 
-  /// A guest's port, or an uplink's; nullptr: its netdev is absent. `mtu` is for a tap; none: what it has is kept.
+  /// What a tap is to show; without an MTU it keeps what it has.
+  struct Link {
+    std::optional<uint32_t> mtu;
+    bool is_up = true;
+  };
+  /// A guest's port, or an uplink's; nullptr: its netdev is absent.
   std::unique_ptr<dataplane::Port> make(const std::string& name, const std::string& id, const config::Device& device,
-                                        const config::Location& where, std::optional<uint32_t> mtu);
+                                        const config::Location& where, const Link& link);
   /// The host's seat in a network.
   std::unique_ptr<dataplane::Port> make_seat(const NetworkRecord& network);
   /// Destroys a port for good: a tap's netdev goes with it.
@@ -47,7 +52,7 @@ class PortMaker {
   void remove_leftovers(const std::set<State::TapPlace>& wanted);
 
  private:
-  std::unique_ptr<dataplane::Port> make_tap(const dataplane::TapOptions& options);
+  std::unique_ptr<dataplane::Port> make_tap(dataplane::TapOptions options);
   void forget_tap(const State::TapPlace& place);
 
   Context context_;

@@ -131,10 +131,15 @@ void Services::listen(Served& served, const config::Network& c) {
   if (!served.resolver || !c.bridge.host.value_or(false)) return;
   // Through the seat come the guests' TCP queries, through the loopback the host's own; nobody else is served,
   // however his packets got to this address (CVE-2012-3411).
-  for (const auto& ip : c.ips)
-    for (const std::string& device : {c.bridge.name, std::string("lo")})
-      served.listeners.push_back(std::make_unique<dns::Listener>(
-          io_, dns::ListenerConfig{.address = ip.address.address, .device = device}, served.resolver));
+  try {
+    for (const auto& ip : c.ips)
+      for (const std::string& device : {c.bridge.name, std::string("lo")})
+        served.listeners.push_back(std::make_unique<dns::Listener>(
+            io_, dns::ListenerConfig{.address = ip.address.address, .device = device}, served.resolver));
+  } catch (const std::exception& e) {
+    throw std::runtime_error(fmt::format("{}: network {}: {} (stop who holds the port, or say dns.enable: no)",
+                                         c.where.to_string(), c.name, e.what()));
+  }
 }
 
 void Services::renew_listeners(const NetworkRecord& network) {

@@ -47,8 +47,9 @@ enum class Role : uint8_t {
 struct PortEntry {
   dataplane::Port* port = nullptr;  // nullptr: no port has this id
   Role role = Role::guest;
-  NetworkId network = kNoNetwork;  // guest, seat
-  UplinkId uplink = kNoUplink;     // uplink
+  NetworkId network = kNoNetwork;  // guest, seat, and an uplink that is a member of a bridge-mode network
+  UplinkId uplink = kNoUplink;     // other uplinks
+  bool is_isolated = false;        // no frames between it and others that are
 };
 
 enum class ForwardMode : uint8_t { none, nat, route };

@@ -39,7 +39,10 @@ void unicast(Turn& turn, Packet& p, const MacAddress& destination) noexcept {
   const PortId out = turn.fdb.lookup(turn.network_id, destination, turn.now_s());
   if (out == turn.in_port) return turn.drop(p, Drop::l2_same_port);
   const PortEntry* entry = turn.snapshot->port(out);
-  if (entry != nullptr && entry->network == turn.network_id) return turn.egress.send(turn, p, out);
+  if (entry != nullptr && entry->network == turn.network_id) {
+    if (entry->is_isolated && turn.in->is_isolated) return turn.drop(p, Drop::l2_isolated);
+    return turn.egress.send(turn, p, out);
+  }
   if (turn.in->role == Role::guest && !turn.limits[turn.in_port].storm.take(turn.now_ns))
     return turn.drop(p, Drop::ingress_storm);
   turn.egress.flood(turn, p, *turn.network);

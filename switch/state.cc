@@ -26,6 +26,18 @@ std::string make_uuid() {
                      low & 0xffffffffffff);
 }
 
+/// What somebody wrote into the store that weftd would not have is as good as absent.
+std::string text_of(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+Json& table_of(Json& document, const char* key) {
+  Json& table = document[key];
+  if (!table.is_object()) table = Json::object();
+  return table;
+}
+
 /// 52:54:00 as QEMU and libvirt make theirs.
 wire::MacAddress make_mac() { return wire::MacAddress::from_u64(uint64_t{0x525400} << 24 | (random_u64() & 0xffffff)); }
 
@@ -35,8 +47,9 @@ State::State(dhcp::LeaseStore& store) : store_(&store) {
   identities_ = read(kIdentities);
   ports_ = read(kPorts);
   const Json taps = read(kTaps);
-  for (const auto& tap : taps.value("taps", Json::array()))
-    taps_.emplace(tap.value("netns", ""), tap.value("name", ""));
+  if (const auto list = taps.find("taps"); list != taps.end() && list->is_array())
+    for (const auto& tap : *list)
+      if (tap.is_object()) taps_.emplace(text_of(tap, "netns"), text_of(tap, "name"));
 }
 
 Json State::read(const char* key) {
@@ -60,7 +73,7 @@ void State::write(const char* key, const Json& document) {
 }
 
 std::string State::network_uuid(const std::string& network) {
-  Json& uuid = identities_["uuid"][network];
+  Json& uuid = table_of(identities_, "uuid")[network];
   if (!uuid.is_string()) {
     uuid = make_uuid();
     write(kIdentities, identities_);
@@ -69,7 +82,7 @@ std::string State::network_uuid(const std::string& network) {
 }
 
 wire::MacAddress State::mac(const std::string& owner) {
-  Json& kept = identities_["mac"][owner];
+  Json& kept = table_of(identities_, "mac")[owner];
   if (kept.is_string())
     if (const auto mac = wire::MacAddress::parse(kept.get<std::string>())) return *mac;
   const auto mac = make_mac();

@@ -190,13 +190,19 @@ std::string print_port_stats(const json& port) {
 // --- tables
 // ---------------------------------------------------------------------------------------------------------
 
-// {"entries":[{"network","mac","port","age":seconds}]}
+/// weftd lists so many entries at most, and tells how many there are.
+std::string unlisted(const json& result, const char* list) {
+  const uint64_t count = number(result, "count"), shown = result.at(list).size();
+  return count > shown ? fmt::format("{} more are not listed\n", grouped(count - shown)) : "";
+}
+
+// {"count","entries":[{"network","mac","port","age":seconds}]}
 std::string print_fdb(const json& result) {
   Table table({{"Network"}, {"MAC address"}, {"Port"}, {"Age", Align::kRight}});
   for (const json& entry : result.at("entries")) {
     table.row({text(entry, "network"), text(entry, "mac"), text(entry, "port"), human_duration(number(entry, "age"))});
   }
-  return table.str();
+  return table.str() + unlisted(result, "entries");
 }
 
 // {"neighbours":[{"interface","address","mac","state":"incomplete|reachable|stale|failed"}]}
@@ -240,7 +246,7 @@ std::string print_conntrack(const json& result) {
                is_translated ? endpoint(c, "nat-address", "nat-port") : std::string("-"), text(c, "state"),
                human_duration(number(c, "expires")), grouped(number(c, "packets")), human_bytes(number(c, "bytes"))});
   }
-  return table.str();
+  return table.str() + unlisted(result, "connections");
 }
 
 // --- counters

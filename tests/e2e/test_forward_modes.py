@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Forwarding: route and isolated beside nat; without an uplink; an uplink that comes late; an uplink that is a tap."""
+"""Forwarding: route and isolated beside nat; without an uplink; an uplink that comes late, or is a tap; bridge mode."""
 
 from checks import check, check_equal, poll, run_script, section
 from clients import DhcpClient
@@ -99,11 +99,69 @@ def tap_uplink():
         check_equal("masqueraded", lab.inet.web_clients(), {WAN_ADDRESS})
 
 
+def bridge_mode():
+    with Lab() as lab:
+        weftd = lab.weftd
+        lab.inet.serve_pages()
+        near, far = lab.tap_guest("near", "lan"), lab.tap_guest("far", "br")
+        neighbour = lab.namespace("beside")
+        lab.host.run("ip", "link", "add", "br0", "type", "bridge")
+        lab.cable(lab.host, "leg0", neighbour, "leg")
+        lab.host.run("ip", "link", "set", "leg0", "master", "br0")
+        for namespace, device in ((lab.host, "br0"), (lab.host, "leg0"), (neighbour, "leg")):
+            namespace.run("ip", "link", "set", device, "up")
+        neighbour.run("ip", "address", "add", "10.9.0.1/24", "dev", "leg")
+        weftd.start(config(
+            [{"name": "lan", "forward": {"mode": "bridge", "dev": "wan"}},
+             {"name": "br", "forward": {"mode": "bridge"}, "bridge": {"name": "br0"}}],
+            [near.port, far.port],
+            uplinks=[wan(address=None, gateway=None), {"name": "br0", "tap": {"name": "weft-br0", "bridge": "br0"}}],
+        ))  # fmt: skip
+        section("guests on the wire of a device")
+        near.static("203.0.113.50/24", router=WAN_GATEWAY)
+        check("the next machine", near.must_ping(WAN_GATEWAY, 3))
+        near.fetch(f"http://{WEB}/")
+        check_equal("by the guest's own address", lab.inet.web_clients(), {"203.0.113.50"})
+        check_equal("port-list has the uplink in the network", weftd.port("wan")["network"], "lan")
+        section("guests on the host's bridge")
+        far.static("10.9.0.2/24", router=None)
+        check("who is on the bridge", far.must_ping("10.9.0.1", 3))
+
+
+def device_guest():
+    with Lab() as lab:
+        weftd = lab.weftd
+        guest, other = lab.namespace("vm"), lab.tap_guest("c1")
+        lab.cable(lab.host, "vnet7", guest, "eth0")
+        for namespace, device in ((lab.host, "vnet7"), (guest, "eth0")):
+            namespace.run("ip", "link", "set", device, "up")
+        weftd.expect_log("waiting for vnet8")
+        weftd.start(config([default_network()], [other.port, {"name": "vm", "network": "default", "device": "vnet7"},
+                                                 {"name": "later", "network": "default", "device": "vnet8"}]))  # fmt: skip
+        section("a guest's own netdev as its port")
+        other.static("192.168.122.12/24")
+        client = DhcpClient(guest, "udhcpc", interface="eth0").start()
+        check("leases", client.bound().address.startswith("192.168.122."))
+        check("reaches its neighbour", guest.must_ping("192.168.122.12", 3))
+        check("the gateway", guest.must_ping("192.168.122.1", 2))
+        check("and out", guest.must_ping(WEB, 2))
+        section("one that comes later")
+        check_equal("is waited for", weftd.port("later")["link"], "down")
+        late = lab.namespace("late")
+        lab.cable(lab.host, "vnet8", late, "eth0")
+        for namespace, device in ((lab.host, "vnet8"), (late, "eth0")):
+            namespace.run("ip", "link", "set", device, "up")
+        late.run("ip", "address", "add", "192.168.122.13/24", "dev", "eth0")
+        poll("it is taken", lambda: late.ping("192.168.122.12", 1).received == 1, 10.0)
+
+
 def test():
     modes()
     no_uplink()
     late_uplink()
     tap_uplink()
+    bridge_mode()
+    device_guest()
 
 
 run_script(test)

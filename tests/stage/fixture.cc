@@ -43,7 +43,8 @@ void SwitchTest::configure(const std::string& yaml) {
   for (const auto& e : loaded.errors) ADD_FAILURE() << e.to_string();
   const config::Config& c = loaded.config;
   static int pools = 0;
-  owned_ = std::make_unique<dataplane::OwnedPool>(("stage" + std::to_string(pools++)).c_str(), limits::kOwnedReserve + 512);
+  owned_ =
+      std::make_unique<dataplane::OwnedPool>(("stage" + std::to_string(pools++)).c_str(), limits::kOwnedReserve + 512);
   fdb_ = std::make_unique<Fdb>(Fdb::Options{});
   for (const auto& u : c.uplinks) {
     const auto n = static_cast<UplinkId>(model_.uplinks.size());
@@ -54,11 +55,9 @@ void SwitchTest::configure(const std::string& yaml) {
     const auto n = static_cast<NetworkId>(model_.networks.size());
     model_.networks.push_back(
         {.id = n, .config = network, .gateway_mac = wire::MacAddress::from_u64(0x525400000100 + n)});
-    const auto mode = network.forward.mode;
-    if (!c.uplinks.empty() && (mode == config::ForwardMode::kNat || mode == config::ForwardMode::kRoute))
-      model_.networks.back().uplink = 0;
     if (network.bridge.host.value_or(false)) add_port({.name = network.bridge.name, .role = Role::seat, .network = n});
   }
+  connect_uplinks(model_);
   for (const auto& p : c.ports) add_port({.name = p.name, .network = model_.network(p.network)->id, .config = p});
 
   snapshot_ = std::make_unique<Snapshot>();

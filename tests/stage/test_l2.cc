@@ -196,5 +196,93 @@ TEST(L2FullReceiver, DropsByNameAndHoldsUpNobody) {
   Fixture().TestBody();
 }
 
+TEST_F(SwitchTest, IsolatedPortsReachTheOthersButNotEachOther) {
+  configure(R"(
+networks:
+  - {name: n, bridge: {name: virbr1}, ips: [{address: 192.168.100.1, prefix: 24}], port: {isolated: yes}}
+ports:
+  - {name: i1, network: n, tap: {name: i1}}
+  - {name: i2, network: n, tap: {name: i2}}
+  - {name: open, network: n, tap: {name: open}, port: {isolated: no}}
+)");
+  learn("i2", kB);
+  auto unicast = ethernet(kB, kA);
+  unicast.payload_type(0x88b5);
+  push("i1", unicast);
+  run();
+  EXPECT_EQ(sent("i2").size(), 0u);
+  EXPECT_EQ(drops("i1", Drop::l2_isolated), 1u);
+
+  auto flooded = ethernet("ff:ff:ff:ff:ff:ff", kA);
+  flooded.payload_type(0x88b5);
+  push("i1", flooded);
+  run();
+  EXPECT_EQ(sent("i2").size(), 0u);
+  EXPECT_EQ(sent("open").size(), 1u);
+  EXPECT_EQ(sent("virbr1").size(), 1u);
+
+  auto to_isolated = ethernet(kB, "52:54:00:00:00:0c");
+  to_isolated.payload_type(0x88b5);
+  push("open", to_isolated);
+  run();
+  EXPECT_EQ(sent("i2").size(), 1u);
+}
+
+/// What the gateway asks for an isolated guest's sake reaches the other isolated guests.
+TEST_F(SwitchTest, TheGatewayResolvesIsolatedGuestsForEachOther) {
+  configure(R"(
+networks:
+  - {name: a, bridge: {host: no}, ips: [{address: 192.168.100.1, prefix: 24}], port: {isolated: yes}}
+ports:
+  - {name: i1, network: a, tap: {name: i1}}
+  - {name: i2, network: a, tap: {name: i2}}
+)");
+  learn("i1", kA);
+  auto routed = udp(kA, kGatewayMac, "192.168.100.5", "192.168.100.6", 1000, 2000);
+  push("i1", routed);
+  run();
+  EXPECT_EQ(sent("i2").size(), 1u) << "the gateway's ARP request";
+}
+
+TEST_F(SwitchTest, APortWhoseLinkIsDownTakesNoPart) {
+  configure(R"(
+networks: [{name: n, ips: []}]
+ports:
+  - {name: down, network: n, tap: {name: d}, link: {state: down}}
+  - {name: a, network: n, tap: {name: a}}
+  - {name: b, network: n, tap: {name: b}}
+)");
+  auto frame = ethernet("ff:ff:ff:ff:ff:ff", kA);
+  frame.payload_type(0x88b5);
+  push("down", frame);
+  push("a", frame);
+  run();
+  EXPECT_EQ(drops("down", Drop::ingress_port_down), 1u);
+  EXPECT_EQ(sent("down").size(), 0u);
+  EXPECT_EQ(sent("b").size(), 1u);
+}
+
+TEST_F(SwitchTest, InBridgeModeTheUplinkIsAMemberOfTheNetwork) {
+  configure(R"(
+uplinks: [{name: lan, tap: {name: lan0}}]
+networks: [{name: n, forward: {mode: bridge, dev: lan}}]
+ports:
+  - {name: a, network: n, tap: {name: a}}
+  - {name: b, network: n, tap: {name: b}}
+)");
+  auto out = ethernet("ff:ff:ff:ff:ff:ff", kA);
+  out.payload_type(0x88b5);
+  push("a", out);
+  run();
+  EXPECT_EQ(sent("lan").size(), 1u);
+  EXPECT_EQ(sent("b").size(), 1u);
+  auto back = ethernet(kA, "52:54:00:00:00:99");  // not weft's own MAC: the wire is shared
+  back.payload_type(0x88b5);
+  push("lan", back);
+  run();
+  EXPECT_EQ(sent("a").size(), 1u);
+  EXPECT_EQ(sent("b").size(), 0u);
+}
+
 }  // namespace
 }  // namespace weft::vswitch::test

@@ -299,14 +299,23 @@ Config random_config(std::mt19937_64& rng) {
     if (d.rarely()) u.ports = PortRange{16384, 32767};
     c.uplinks.push_back(u);
   }
+  const size_t n_routed = c.uplinks.size();
+  const auto add_wire = [&](const std::string& name) {
+    Uplink& u = c.uplinks.emplace_back();
+    u.name = name;
+    u.device = device(d, true);
+  };
   for (uint64_t i = d.below(4); i != 0; --i) {
     Network n = network(d);
     add_weft_only(d, n);
     const bool routed = n.forward.mode == ForwardMode::kNat || n.forward.mode == ForwardMode::kRoute;
-    if (routed && !c.uplinks.empty() && (c.uplinks.size() > 1 || d.coin()))
-      n.forward.dev = c.uplinks[d.below(c.uplinks.size())].name;
-    if (n.forward.mode == ForwardMode::kBridge && n.bridge.name.empty() && c.uplinks.size() > 1)
-      n.forward.interfaces = {c.uplinks[0].name, c.uplinks[1].name};
+    if (routed && n_routed != 0 && (n_routed > 1 || d.coin())) n.forward.dev = c.uplinks[d.below(n_routed)].name;
+    if (n.forward.mode == ForwardMode::kBridge && n.bridge.name.empty()) {
+      n.forward.interfaces = {d.name("wire"), d.name("wire")};
+      for (const std::string& name : n.forward.interfaces) add_wire(name);
+    } else if (n.forward.mode == ForwardMode::kBridge) {
+      add_wire(n.bridge.name);
+    }
     for (uint64_t k = d.below(3); k != 0; --k) c.ports.push_back(port(d, n));
     c.networks.push_back(std::move(n));
   }

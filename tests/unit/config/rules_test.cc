@@ -152,12 +152,25 @@ TEST(Rules, Forwarding) {
       {net("mac: {address: \"52:54:00\"}"), {"3:18: networks[0].mac.address: expected a MAC address such as"}},
       {net("mtu: {size: 1000}, ips: [{address: \"2001:db8::1\", prefix: 64}]"),
        {"3:15: networks[0].mtu.size: at least 1280 with IPv6"}},
-      {net("forward: {mode: bridge},\n  ips: [{address: 192.0.2.1, prefix: 24}],\n  domain: {name: "
-           "d.test},\n  bridge: {host: yes}"),
+      {net("forward: {mode: bridge, dev: u},\n  ips: [{address: 192.0.2.1, prefix: 24}],\n  domain: {name: "
+           "d.test},\n  bridge: {host: yes}") +
+           "uplinks: [{name: u, device: e}]\n",
        {"4:9: networks[0].ips[0]: not with mode bridge", "5:3: networks[0].domain: not with mode bridge",
         "6:18: networks[0].bridge.host: not with mode bridge"}},
       {net("forward: {mode: bridge, dev: u}, bridge: {name: br0}") + "uplinks: [{name: u, device: e}]\n",
        {"3:51: networks[0].bridge.name: not both"}},
+      {net("forward: {mode: bridge, dev: u}"), {"3:32: networks[0].forward.dev: there is no uplink 'u'"}},
+      {net("forward: {mode: bridge}, bridge: {name: br0}"),
+       {"3:43: networks[0].bridge.name: {name: br0, tap: {name: weft-br0, bridge: br0}}"}},
+      {"uplinks: [{name: u, device: e, address: [192.0.2.2/24]}]\nnetworks: [{name: n, forward: {mode: bridge, dev: "
+       "u}}]\n",
+       {"1:32: uplinks[0].address: only carries the frames of network 'n'"}},
+      {"uplinks: [{name: u, device: e}]\nnetworks:\n- {name: a, forward: {mode: bridge, dev: u}}\n"
+       "- {name: b, forward: {mode: bridge, dev: u}}\n",
+       {"4:42: networks[1].forward.dev: uplink 'u' is a member of network 'a' already"}},
+      {"uplinks: [{name: u, device: e}]\nnetworks:\n- {name: a, forward: {mode: bridge, dev: u}}\n"
+       "- {name: b, forward: {mode: nat, dev: u}, ips: [{address: 192.0.2.1, prefix: 24}]}\n",
+       {"4:39: networks[1].forward.dev: carries only the frames of network 'a'"}},
   });
 }
 

@@ -43,7 +43,10 @@ TEST(Unsupported, EachKeyOfThingsToComeIsRefusedAtItsPlace) {
       {with_uplink("device: eth1, address: [\"2001:db8::2/64\"]"), "uplinks[0].address[0]"},
       {with_uplink("tap: {name: t, queues: 2}, address: [192.0.2.2/24]"), "uplinks[0].tap.queues"},
       {with_network("forward: {mode: open}"), "networks[0].forward.mode"},
-      {with_network("forward: {mode: bridge}"), "networks[0].forward.mode"},
+      {"uplinks: [{name: a, device: e1}, {name: b, device: e2}]\n" +
+           with_network("forward: {mode: bridge, interfaces: [{dev: a}, {dev: b}]}"),
+       "networks[0].forward.interfaces"},
+      {with_network("autostart: no"), "networks[0].autostart"},
       {with_network(nat + ", nat: {ipv6: yes}}"), "networks[0].forward.nat.ipv6"},
       {with_network(nat + ", nat: {mapping: endpoint-dependent}}"), "networks[0].forward.nat.mapping"},
       {with_network("bridge: {macTableManager: libvirt}"), "networks[0].bridge.macTableManager"},
@@ -60,13 +63,10 @@ TEST(Unsupported, EachKeyOfThingsToComeIsRefusedAtItsPlace) {
       {with_network("bandwidth: {inbound: {average: 5}}"), "networks[0].bandwidth"},
       {with_network("vlan: {tags: [{id: 5}]}"), "networks[0].vlan"},
       {with_network("portgroups: [{name: g}]"), "networks[0].portgroups"},
-      {with_network("port: {isolated: yes}"), "networks[0].port.isolated"},
-      {with_network("dnsmasq: {options: [no-hosts]}"), "networks[0].dnsmasq.options"},
       {with_network(nat + "}, portForwards: [{proto: udp, ip: 192.0.2.5}]"), "networks[0].portForwards"},
       {with_port("vhostuser: {path: /run/p, queues: 2}"), "ports[0].vhostuser.queues"},
       {with_port("tap: {name: t, queues: 2}"), "ports[0].tap.queues"},
       {with_port("device: vnet0, mtu: {size: 1500}"), "ports[0].mtu"},
-      {with_port("device: vnet0, port: {isolated: yes}"), "ports[0].port.isolated"},
       {with_port("device: vnet0, vlan: {tags: [{id: 5}]}"), "ports[0].vlan"},
       {with_port("device: vnet0, bandwidth: {outbound: {average: 5}}"), "ports[0].bandwidth"},
       {with_port("device: vnet0, filterref: {filter: clean-traffic}"), "ports[0].filterref"},
@@ -112,6 +112,8 @@ TEST(Notes, WhatWorksDifferentlyIsAcceptedAndSaid) {
       {with_network("bridge: {stp: on}"), "networks[0].bridge.stp"},
       {with_network("bridge: {delay: 2}"), "networks[0].bridge.delay"},
       {with_network("bridge: {zone: public}"), "networks[0].bridge.zone"},
+      {with_network("dnsmasq: {options: [no-hosts]}"), "networks[0].dnsmasq.options"},
+      {with_network("forward: {mode: bridge}"), "networks[0].forward.mode"},
       {with_network("domain: {name: d.test, localOnly: yes, register: yes}"), "networks[0].domain.register"},
       {with_network(std::string(kIps) + ", forward: {mode: route}"), "networks[0].forward.mode"},
       {with_network(nat + ", nat: {address: {start: 203.0.113.1, end: 203.0.113.9}}}"),
@@ -131,12 +133,13 @@ TEST(Notes, WhatWorksDifferentlyIsAcceptedAndSaid) {
 }
 
 TEST(Notes, VirtualPortIsKeptInBridgeMode) {
-  const Loaded loaded =
-      load(with_network("forward: {mode: bridge}, virtualport: {type: openvswitch, parameters: {profileid: a}}"), "f",
-           Support::kWholeSchema);
+  const Loaded loaded = load("uplinks: [{name: lan, device: eth1}]\n" +
+                                 with_network("forward: {mode: bridge, dev: lan}, virtualport: {type: openvswitch, "
+                                              "parameters: {profileid: a}}"),
+                             "f");
   EXPECT_TRUE(loaded.ok()) << to_string(loaded.errors);
   ASSERT_EQ(loaded.notes.size(), 1u);
-  EXPECT_THAT(loaded.notes[0].to_string(), StartsWith("f:1:47: networks[0].virtualport: kept"));
+  EXPECT_THAT(loaded.notes[0].to_string(), StartsWith("f:2:57: networks[0].virtualport: kept"));
 }
 
 }  // namespace

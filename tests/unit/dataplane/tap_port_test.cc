@@ -212,9 +212,8 @@ TEST_F(TapPortTest, RefusesWhatIsNotItsOwn) {
   EXPECT_EQ(refusal("br0"), "br0 exists and is a kernel bridge, not weft's tap; remove it or choose another tap name");
   netlink_.set_mac(link("br0")->index, MacAddress::parse("52:54:00:6a:1c:01").value());
   EXPECT_EQ(refusal("br0"),
-            "br0 exists and is a kernel bridge as libvirt makes them, not weft's tap; remove it or choose "
-            "another tap "
-            "name");
+            "br0 exists and is a kernel bridge as libvirt makes them; end libvirt's network with `virsh net-destroy` "
+            "or choose another name");
   netlink_.add_veth("v0", "v1");
   EXPECT_EQ(refusal("v0"), "v0 exists and is a veth interface, not weft's tap; remove it or choose another tap name");
   EXPECT_TRUE(link("v0") && link("br0") && link("t1") && link("t0")) << "nothing of them was touched";

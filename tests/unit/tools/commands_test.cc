@@ -175,11 +175,13 @@ TEST(PortStats, ShowsTrafficAndDrops) {
 
 TEST(Fdb, AsksForOneNetworkOrAll) {
   const json result{
+      {"count", 3},
       {"entries", {{{"network", "default"}, {"mac", "52:54:00:00:00:01"}, {"port", "vm1"}, {"age", 61}}}}};
   EXPECT_EQ(talk({"fdb"}, result).request, request("fdb", json::object()));
   const Conversation c = talk({"fdb", "default"}, result);
   EXPECT_EQ(c.request, request("fdb", {{"network", "default"}}));
   EXPECT_THAT(c.out, HasSubstr(" default   52:54:00:00:00:01   vm1    1 min 1 s\n"));
+  EXPECT_THAT(c.out, HasSubstr("2 more are not listed\n"));
 }
 
 TEST(Neigh, ShowsADashForAMacNotKnownYet) {

@@ -9,6 +9,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace weft::dataplane {
 
@@ -73,6 +74,25 @@ inline constexpr uint16_t kMinGsoSize = 32;
   const uint16_t data_offset = static_cast<uint16_t>(packet.head[o.csum_start + 12] >> 4);
   h.hdr_len = static_cast<uint16_t>(o.csum_start + data_offset * 4);
   return h;
+}
+
+/// Writes that header to `to`, of any alignment: header_size is 10, or 12 with num_buffers. In whole words: from parts
+/// the processor could not forward them to the stores of the frame behind.
+inline void write_header(uint8_t* to, uint16_t header_size, const Packet& packet, OffloadSet receiver,
+                         uint16_t num_buffers) noexcept {
+  uint64_t low = 0;
+  uint32_t high = uint32_t{num_buffers} << 16;
+  if (packet.offload.checksum != Checksum::unknown) {
+    const VirtioNetHeader h = from_offload(packet, receiver);
+    low = h.flags | uint64_t{h.gso_type} << 8 | uint64_t{h.hdr_len} << 16 | uint64_t{h.gso_size} << 32 |
+          uint64_t{h.csum_start} << 48;
+    high |= h.csum_offset;
+  }
+  std::memcpy(to, &low, sizeof low);
+  if (header_size == sizeof(VirtioNetHeaderV1)) [[likely]]
+    std::memcpy(to + sizeof low, &high, sizeof high);
+  else
+    std::memcpy(to + sizeof low, &high, sizeof(uint16_t));
 }
 
 }  // namespace weft::dataplane

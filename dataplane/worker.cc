@@ -2,6 +2,8 @@
 #include "dataplane/worker.h"
 
 #include <cerrno>
+#include <cstdlib>
+#include <new>
 #include <system_error>
 
 #include <pthread.h>
@@ -18,7 +20,10 @@ constexpr uint64_t kWakeTag = ~uint64_t{0};
 /// While it polls, a worker looks for events of ports that need a system call to be polled this often.
 constexpr uint64_t kEventsNs = 5'000;
 
-uint64_t tag(PortId port, uint16_t queue) noexcept { return uint64_t{queue} << 16 | port; }
+constexpr size_t kMaxQueues = 256;  // a port
+
+/// Index into quiet_, and what epoll gives back.
+size_t tag(PortId port, uint16_t queue) noexcept { return size_t{port} % kMaxPorts * kMaxQueues + queue % kMaxQueues; }
 
 }  // namespace
 
@@ -29,7 +34,11 @@ uint64_t monotonic_ns() noexcept {
 }
 
 Worker::Worker(Options options, Rcu& rcu, BurstHandler& handler)
-    : options_(options), rcu_(rcu), handler_(handler), ready_(kMaxPorts, 1) {
+    : options_(options),
+      rcu_(rcu),
+      handler_(handler),
+      quiet_(static_cast<bool*>(std::calloc(kMaxPorts * kMaxQueues, sizeof(bool)))) {
+  if (!quiet_) throw std::bad_alloc();
   epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (epoll_fd_ < 0 || wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "worker: epoll");
@@ -93,8 +102,10 @@ void Worker::collect_events(int timeout_ms) noexcept {
   epoll_event events[64];
   const int n = epoll_wait(epoll_fd_, events, 64, timeout_ms);
   for (int i = 0; i < n; ++i)
-    if (events[i].data.u64 != kWakeTag) ready_[events[i].data.u64 & 0xffff & (kMaxPorts - 1)] = 1;
+    if (events[i].data.u64 != kWakeTag) quiet_[events[i].data.u64] = false;
 }
+
+bool Worker::is_quiet(const RxQueue& q) const noexcept { return quiet_[tag(q.id, q.queue)]; }
 
 void Worker::take_queues() noexcept {
   const QueueList& list = handler_.begin_turn();
@@ -103,7 +114,7 @@ void Worker::take_queues() noexcept {
   queues_ = list.queues;
   n_unpolled_ = 0;
   for (const RxQueue& q : queues_) {
-    ready_[q.id] = 1;
+    quiet_[tag(q.id, q.queue)] = false;
     if (!q.port->is_polled()) ++n_unpolled_;
   }
 }
@@ -112,11 +123,11 @@ uint32_t Worker::turn(uint64_t now_ns) noexcept {
   take_queues();
   uint32_t work = handler_.mailbox(now_ns);
   for (const RxQueue& q : queues_) {
-    if (ready_[q.id] == 0) continue;
+    if (is_quiet(q)) continue;
     burst_.clear();
     q.port->rx(q.queue, burst_);
     if (burst_.size() == 0) {
-      if (!q.port->is_polled()) ready_[q.id] = 0;
+      if (!q.port->is_polled()) quiet_[tag(q.id, q.queue)] = true;
       continue;
     }
     handler_.process(q, burst_, now_ns);
@@ -162,7 +173,8 @@ void Worker::sleep() noexcept {
   // The newest queues: what was published before wake() looked at sleeping_ is seen here.
   take_queues();
   for (const RxQueue& q : queues_)
-    if (q.port->arm(q.queue)) is_pending = true;
+    // An event already taken says as much as one to come: a tap may be new here, with frames in it.
+    if (q.port->arm(q.queue) || (!q.port->is_polled() && !is_quiet(q))) is_pending = true;
   if (!is_pending && handler_.mailbox(monotonic_ns()) == 0) {
     rcu_.offline(options_.index);
     collect_events(static_cast<int>(kTickNs / 1'000'000));

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <span>
@@ -87,6 +88,7 @@ class Worker final : public EventSet {
   void sleep() noexcept;
   void collect_events(int timeout_ms) noexcept;
   void take_queues() noexcept;
+  [[nodiscard]] bool is_quiet(const RxQueue& queue) const noexcept;
 
   Options options_;
   Rcu& rcu_;
@@ -96,7 +98,11 @@ class Worker final : public EventSet {
   Burst burst_;
   std::span<const RxQueue> queues_;
   uint64_t generation_ = 0;
-  std::vector<uint8_t> ready_;  // by PortId: an event came since its last empty rx
+  struct Free {
+    void operator()(bool* p) const noexcept { std::free(p); }
+  };
+  /// By port and queue: its last rx found nothing, and no event has come since. Zeroed memory: touched where used.
+  std::unique_ptr<bool[], Free> quiet_;
   size_t n_unpolled_ = 0;
   uint64_t last_tick_ns_ = 0;
   uint64_t last_events_ns_ = 0;

@@ -9,7 +9,7 @@
 //
 // A packet comes here parsed and validated: l3 is IPv4 with a right header; l4_offset, l4_protocol and
 // offload are set. It is rewritten in its head; a payload is never touched. On a drop the packet is
-// untouched.
+// untouched, but for a checksum inside of what it encapsulates, which may have been finished.
 #pragma once
 
 #include "dataplane/packet.h"

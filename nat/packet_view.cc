@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "nat/packet_view.h"
 
+#include "dataplane/offload.h"
 #include "dataplane/wire/checksum.h"
 
 namespace weft::nat {
@@ -84,9 +85,14 @@ Drop view_packet(Packet& packet, PacketView& view) noexcept {
       return Drop::nat_protocol;
   }
   view.l4 = packet.head + at;
-  // A checksum to be finished somewhere else would overwrite what is translated here.
   if (view.is_partial && (packet.offload.csum_start != at || packet.offload.csum_offset != checksum_offset)) {
-    return Drop::rx_bad_offload;
+    // Of what is encapsulated (VXLAN): finished now. Anywhere before, it would overwrite what is translated.
+    const auto& o = packet.offload;
+    if (o.csum_start < at + sizeof(UdpHeader) || o.csum_start + o.csum_offset + 2u > packet.head_size ||
+        o.gso != dataplane::Gso::none)
+      return Drop::rx_bad_offload;
+    dataplane::finish_checksum(packet);
+    view.is_partial = false;
   }
   return Drop::none;
 }

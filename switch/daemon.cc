@@ -79,6 +79,9 @@ void guarded(const char* what, F&& f) noexcept {
   }
 }
 
+/// Who a guest's port is towards the makers of ports.
+std::string guest_id(const std::string& name) { return "port/" + name; }
+
 SocketAccess access_of(const config::SocketPermissions& p) { return {p.owner, p.group, p.mode.value_or(0660)}; }
 
 }  // namespace
@@ -116,7 +119,7 @@ void Daemon::make_all() {
   open_store();
   make_engine();
   ports_ = std::make_unique<PortMaker>(PortMaker::Context{io_, engine_->rcu(), *state_, config_.switch_.sockets},
-                                       [this](const std::string& port, MacAddress mac) { announce(port, mac); });
+                                       [this](const std::string& id, MacAddress mac) { announce(id, mac); });
   services_ = std::make_unique<Services>(
       io_, *store_, [this](std::span<const uint8_t> frame, NetworkId network) { engine_->inject(frame, network); },
       [this](NetworkId n, Ipv4Address a, MacAddress m) { return is_in_use(n, a, m); });
@@ -282,7 +285,7 @@ std::unique_ptr<Port> Daemon::make_device(const PortRecord& record) {
       break;
   }
   const config::Port& c = record.config;
-  return ports_->make("port " + c.name, "port/" + c.name, c.device, c.where,
+  return ports_->make("port " + c.name, guest_id(c.name), c.device, c.where,
                       {mtu_of(model_.networks[record.network].config), c.link_up});
 }
 
@@ -484,9 +487,13 @@ bool Daemon::follow_device(PortRecord& record, const HostState& host) {
   return true;
 }
 
-void Daemon::announce(const std::string& port, MacAddress mac) {
-  const PortRecord* record = model_.port(port);
-  if (record == nullptr || record->network == kNoNetwork) return;
+/// A guest that has come from another host says where it is now, before it sends anything.
+void Daemon::announce(const std::string& id, MacAddress mac) {
+  const auto it = std::find_if(model_.ports.begin(), model_.ports.end(),
+                               [&](const auto& p) { return p->role == Role::guest && guest_id(p->name) == id; });
+  if (it == model_.ports.end() || mac.is_multicast() || mac.is_zero()) return;
+  const PortRecord* record = it->get();
+  if (mac == model_.networks[record->network].gateway_mac) return;
   engine_->fdb().learn(record->network, mac, record->id,
                        static_cast<uint32_t>(dataplane::monotonic_ns() / 1'000'000'000));
 }

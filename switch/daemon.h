@@ -77,7 +77,7 @@ class Daemon {
   bool follow_device(PortRecord& record, const HostState& host);
   void take(PortRecord& record, std::unique_ptr<dataplane::Port> port);
   void on_host_change(const HostState& host);
-  void announce(const std::string& port, wire::MacAddress mac);
+  void announce(const std::string& id, wire::MacAddress mac);
   bool is_in_use(NetworkId network, wire::Ipv4Address address, wire::MacAddress client);
   PortRecord& add_record(PortRecord record);
   [[nodiscard]] PortId free_port_id() const;

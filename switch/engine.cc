@@ -39,6 +39,7 @@ Engine::Engine(boost::asio::io_context& io, const Options& options, PuntHandler 
       current_(std::make_unique<Snapshot>()),
       published_(current_.get()),
       maintenance_(io) {
+  frame_.reserve(limits::kLocalFrame);  // the largest that is ever punted
   current_->queues.resize(options.cpus.size());
   for (uint16_t w = 0; w < options.cpus.size(); ++w) {
     lanes_.push_back(std::make_unique<Lane>(*this, options, w));
@@ -133,11 +134,10 @@ void Engine::wait_for(Lane& lane) {
                                if (ec) return;
                                try {
                                  lane.pipeline.mail().finish_jobs();
-                                 take_punted(lane);
-                               } catch (const std::exception& e) {  // no memory; what waits there is tried again
-                                 spdlog::error("packets for the switch could not be taken: {}", e.what());
-                                 wait_for(lane);
+                               } catch (const std::exception& e) {
+                                 spdlog::error("what a worker had done could not be followed up: {}", e.what());
                                }
+                               take_punted(lane);
                              });
 }
 

@@ -86,12 +86,10 @@ std::unique_ptr<Port> PortMaker::make(const std::string& name, const std::string
     config.socket.permissions = own.mode ? own.mode : shared.mode;
     config.queues = socket->queues;
     vhost::PortCallbacks callbacks;
-    callbacks.on_link = [name](bool is_up) { spdlog::info("port {}: {}", name, is_up ? "up" : "down"); };
-    callbacks.on_mac_announce = [this, name](wire::MacAddress mac) { on_announce_(name, mac); };
-    callbacks.on_error = [name](const std::string& why) { spdlog::warn("port {}: {}", name, why); };
+    callbacks.on_mac_announce = [this, id](wire::MacAddress mac) { on_announce_(id, mac); };
     try {
-      return std::make_unique<vhost::VhostUserPort>(name, std::move(config), std::move(callbacks), context_.io,
-                                                    context_.rcu);
+      return std::make_unique<vhost::VhostUserPort>(id.substr(id.find('/') + 1), std::move(config),
+                                                    std::move(callbacks), context_.io, context_.rcu);
     } catch (const std::exception& e) {
       throw explain(where, name, e.what(), "vhostuser.path");
     }

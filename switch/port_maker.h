@@ -29,8 +29,9 @@ class PortMaker {
     State& state;
     const config::SocketPermissions& sockets;  // what a vhost-user socket has that says nothing itself
   };
-  /// Called on the control thread when a guest announces its MAC on this port after a migration (SEND_RARP).
-  using OnAnnounce = std::function<void(const std::string& port, wire::MacAddress mac)>;
+  /// Called on the control thread when a guest announces its MAC after a migration (SEND_RARP); `id` is make()'s. The
+  /// MAC is what the front end says, not checked.
+  using OnAnnounce = std::function<void(const std::string& id, wire::MacAddress mac)>;
 
   PortMaker(Context context, OnAnnounce on_announce);
 

@@ -60,7 +60,13 @@ void transmit(Turn& turn, Packet& p, InterfaceId interface, const MacAddress& ma
   eth->source = network.gateway_mac;
   const PortId out = turn.fdb.lookup(interface, mac, turn.now_s());
   const PortEntry* entry = turn.snapshot->port(out);
-  if (entry != nullptr && entry->network == interface) return turn.egress.send(turn, p, out);
+  if (entry != nullptr && entry->network == interface) {
+    // By way of the gateway, too, isolated ports do not reach each other.
+    const PortEntry* from = turn.snapshot->port(p.in_port);
+    if (entry->is_isolated && from != nullptr && from->is_isolated && from->network == interface)
+      return turn.drop(p, Drop::l2_isolated);
+    return turn.egress.send(turn, p, out);
+  }
   // Unknown unicast, whoever routed it here: the port it came in from pays for the flood.
   if (p.in_port != kNoPort && !turn.limits[p.in_port].storm.take(turn.now_ns)) return turn.drop(p, Drop::ingress_storm);
   turn.egress.flood(turn, p, network);

@@ -35,8 +35,31 @@ void multicast(Turn& turn, Packet& p, const MacAddress& destination) noexcept {
   turn.egress.flood(turn, p, *turn.network);
 }
 
-void unicast(Turn& turn, Packet& p, const MacAddress& destination) noexcept {
-  const PortId out = turn.fdb.lookup(turn.network_id, destination, turn.now_s());
+/// What the packets before in the burst have found out: those of one flow come together.
+struct Recent {
+  uint64_t source = 0;       // learned on this port; no station has the MAC 0
+  uint64_t destination = 0;  // and where it is
+  PortId out = kNoPort;
+};
+
+PortId look_up(Turn& turn, const MacAddress& destination, Recent& recent) noexcept {
+  const uint64_t mac = destination.key();
+  if (mac != recent.destination) {
+    recent.destination = mac;
+    recent.out = turn.fdb.lookup(turn.network_id, destination, turn.now_s());
+  }
+  return recent.out;
+}
+
+void learn(Turn& turn, const MacAddress& source, Recent& recent) noexcept {
+  const uint64_t mac = source.key();
+  if (mac == recent.source) return;
+  recent = {.source = mac};  // what is learned may be the destination, moved
+  turn.fdb.learn(turn.network_id, source, turn.in_port, turn.now_s());
+}
+
+void unicast(Turn& turn, Packet& p, const MacAddress& destination, Recent& recent) noexcept {
+  const PortId out = look_up(turn, destination, recent);
   if (out == turn.in_port) return turn.drop(p, Drop::l2_same_port);
   const PortEntry* entry = turn.snapshot->port(out);
   if (entry != nullptr && entry->network == turn.network_id) {
@@ -52,8 +75,14 @@ void unicast(Turn& turn, Packet& p, const MacAddress& destination) noexcept {
 
 void l2(Turn& turn, const Selection& in, Selection& to_router) noexcept {
   const NetworkEntry& network = *turn.network;
-  for (Packet* p : in)
-    turn.fdb.prefetch(turn.network_id, reinterpret_cast<wire::EthernetHeader*>(p->head)->destination);
+  MacAddress before{};
+  for (Packet* p : in) {
+    const MacAddress& destination = reinterpret_cast<wire::EthernetHeader*>(p->head)->destination;
+    if (destination == before) continue;
+    before = destination;
+    turn.fdb.prefetch(turn.network_id, destination);
+  }
+  Recent recent;
   for (Packet* p : in) {
     p->network = turn.network_id;
     const auto* eth = reinterpret_cast<const wire::EthernetHeader*>(p->head);
@@ -65,7 +94,7 @@ void l2(Turn& turn, const Selection& in, Selection& to_router) noexcept {
         continue;
       }
     } else {
-      turn.fdb.learn(turn.network_id, eth->source, turn.in_port, turn.now_s());
+      learn(turn, eth->source, recent);
     }
     // All ARP, also unicast: nobody may tell a neighbour that he is the gateway.
     if (p->l3 == L3::arp && network.has_gateway && arp_on_network(turn, *p)) continue;
@@ -74,7 +103,7 @@ void l2(Turn& turn, const Selection& in, Selection& to_router) noexcept {
     else if (network.has_gateway && destination == network.gateway_mac)
       turn.in->role == Role::seat ? turn.drop(*p, Drop::l2_same_port) : to_router.add(*p);
     else
-      unicast(turn, *p, destination);
+      unicast(turn, *p, destination, recent);
   }
 }
 

@@ -47,7 +47,16 @@ void Connection::wait_readable() {
                     });
 }
 
+/// What nobody foresaw (no memory, above all) ends this connection, and it alone.
 void Connection::on_readable() {
+  try {
+    read_messages();
+  } catch (const std::exception& e) {
+    refuse(/*is_whole=*/false, e.what());
+  }
+}
+
+void Connection::read_messages() {
   for (int i = 0; i < kRequestsPerTurn; ++i) {
     if (state_ != State::open) return;
     switch (channel_.receive()) {
@@ -80,15 +89,20 @@ bool Connection::handle_message() {
     return state_ == State::open;
   }
   device_->stop(touched);
+  const RingSet stopped = device_->unsettled();
   const Rcu::Token token = rcu_.start();
   if (spin_grace(token)) {
-    device_->settle();
+    device_->settle(stopped);
     apply(*request);
     return state_ == State::open;
   }
-  poll_grace(token, [this, request = *request] {
-    device_->settle();
-    apply(request);
+  poll_grace(token, [this, stopped, request = *request] {
+    try {
+      device_->settle(stopped);
+      apply(request);
+    } catch (const std::exception& e) {
+      return refuse(/*is_whole=*/true, e.what());
+    }
     on_readable();
   });
   return false;

@@ -53,6 +53,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   void wait_readable();
   void on_readable();
+  void read_messages();
   bool handle_message();
   void apply(const Request& request);
   [[nodiscard]] bool answer(const Request& request, const Device::Answer& answer);

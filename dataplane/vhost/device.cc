@@ -88,13 +88,14 @@ void Device::stop(const RingSet& rings) noexcept {
   }
 }
 
-void Device::settle() noexcept {
+void Device::settle(const RingSet& rings) noexcept {
+  const RingSet due = unsettled_ & rings;
   for (uint16_t i = 0; i < rings_.size(); ++i) {
-    if (!unsettled_[i]) continue;
+    if (!due[i]) continue;
     rings_[i]->base = rings_[i]->view->last_available;
     rings_[i]->view.reset();
   }
-  unsettled_.reset();
+  unsettled_ &= ~due;
 }
 
 RingSet Device::take_broken() noexcept {

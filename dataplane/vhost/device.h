@@ -58,9 +58,11 @@ class Device {
   /// Unpublishes those of `rings` that run.
   void stop(const RingSet& rings) noexcept;
   void stop_all() noexcept { stop(running_); }
-  /// A grace period has passed since the last stop(): takes the positions out of stopped rings and forgets
-  /// them.
-  void settle() noexcept;
+  /// Rings that were stopped and are not settled yet.
+  [[nodiscard]] const RingSet& unsettled() const noexcept { return unsettled_; }
+  /// A grace period has passed since `rings` were stopped: takes their positions and forgets their views. Others may
+  /// have been stopped since: workers may still be in those.
+  void settle(const RingSet& rings) noexcept;
 
   struct Answer {
     enum class Kind { none, u64, vring_state } kind = Kind::none;  // none: acknowledged if the front end asked

@@ -132,6 +132,7 @@ void split_rx(RingView& ring, Burst& burst) noexcept {
       continue;
     simple[i] = {ring.translate(d.address, d.size), d.size};
     __builtin_prefetch(simple[i].data);
+    __builtin_prefetch(simple[i].data + kCacheLine);  // header and frame together hardly ever fit into one
   }
 
   uint16_t taken = 0;

@@ -54,6 +54,7 @@ class Sender {
       if (d.flags != VringDescriptor::kWrite) continue;
       ahead_[i] = {ring_.translate(d.address, d.size), d.size};
       __builtin_prefetch(ahead_[i].data, /*write*/ 1);
+      __builtin_prefetch(ahead_[i].data + kCacheLine, /*write*/ 1);
     }
   }
 
@@ -71,6 +72,7 @@ class Sender {
         whole, ring_.features.offloads.checksum ? GsoCutter::Checksums::leave_partial : GsoCutter::Checksums::finish);
     // No cut at all: the headers are no longer what the offload says.
     if (cutter.n_frames() == 0) return Drop::tx_error;
+    if (cutter.n_frames() > waiting_) return Drop::tx_ring_full;  // all of it or nothing
     while (Packet* cut = cutter.next()) {
       if (const Drop d = put(*cut); d != Drop::none) return d;
     }
@@ -86,14 +88,7 @@ class Sender {
       return put_spread(p, needed);
 
     uint8_t* to = ahead_[next_ahead_].data;
-    VirtioNetHeaderV1 header;
-    static_cast<VirtioNetHeader&>(header) = from_offload(p, ring_.features.offloads);
-    header.num_buffers = 1;
-    if (header_size == sizeof header) [[likely]] {
-      std::memcpy(to, &header, sizeof header);
-    } else {
-      std::memcpy(to, &header, sizeof(VirtioNetHeader));
-    }
+    write_header(to, header_size, p, ring_.features.offloads, 1);
     to += header_size;
     copy_small(to, p.head, p.head_size);
     to += p.head_size;
@@ -134,11 +129,10 @@ class Sender {
       ++n;
     }
 
-    VirtioNetHeaderV1 header;
-    static_cast<VirtioNetHeader&>(header) = from_offload(p, f.offloads);
-    header.num_buffers = n;
+    uint8_t header[sizeof(VirtioNetHeaderV1)];
+    write_header(header, f.header_size, p, f.offloads, n);
     Writer writer{list};
-    writer.put(reinterpret_cast<const uint8_t*>(&header), f.header_size);
+    writer.put(header, f.header_size);
     writer.put(p.head, p.head_size);
     for (const Segment& s : p.payload_segments()) writer.put(s.data, s.size);
     for (uint16_t i = 0; i < n; ++i) give(ids[i], sizes[i]);

@@ -244,6 +244,15 @@ TEST(MasqueradeUdp, a_partial_checksum_elsewhere_is_refused) {
   EXPECT_EQ(b.out(f), Drop::rx_bad_offload);
 }
 
+TEST(MasqueradeUdp, a_partial_checksum_of_what_is_encapsulated_is_finished) {
+  Bench b;
+  Frame f = udp(kGuest, 40000, kServer, 4789, std::string(64, 'v'));
+  f.packet.offload = {.checksum = dataplane::Checksum::partial, .csum_start = 14 + 20 + 8 + 30, .csum_offset = 6};
+  ASSERT_EQ(b.out(f), Drop::none);
+  EXPECT_NE(f.packet.offload.checksum, dataplane::Checksum::partial);
+  EXPECT_EQ(f.ip().source, kOutside);
+}
+
 TEST(MasqueradeUdp, payload_behind_the_head_and_padding_are_left_alone) {
   Bench b;
   Frame f = udp(kGuest, 40000, kServer, 53, std::string(1400, 'z'));

@@ -69,8 +69,11 @@ RingSet Device::touched(const Request& request) const {
       return only(std::get<VringState>(request.payload).index);
     case RequestType::set_vring_addr:
       return only(std::get<VringAddress>(request.payload).index);
-    case RequestType::set_vring_kick:
     case RequestType::set_vring_call:
+      // A guest that moves an interrupt to another CPU changes it twice, under traffic: the ring goes on.
+      if (retired_.size() < kMaxRetired) return {};
+      [[fallthrough]];
+    case RequestType::set_vring_kick:
       return only(std::get<VringFile>(request.payload).index);
     default:
       return {};
@@ -96,6 +99,7 @@ void Device::settle(const RingSet& rings) noexcept {
     rings_[i]->view.reset();
   }
   unsettled_ &= ~due;
+  retired_.clear();
 }
 
 RingSet Device::take_broken() noexcept {
@@ -205,7 +209,12 @@ Device::Done Device::set_file(RequestType type, const VringFile& file, std::vect
       r.has_kick = true;
       break;
     case RequestType::set_vring_call:
-      r.call = std::move(fd);
+      std::swap(r.call, fd);
+      if (!r.view) break;
+      r.view->call_fd.store(r.call.get(), std::memory_order_relaxed);
+      retired_.push_back(std::move(fd));  // a worker may be about to write to it
+      // What was announced to the old one may have been lost.
+      if (r.call.is_open()) signal_eventfd(r.call.get());
       break;
     default:
       r.error = std::move(fd);

@@ -125,8 +125,10 @@ class Device {
   std::optional<wire::MacAddress> announced_;
   std::shared_ptr<const GuestMemory> memory_;
   std::vector<std::unique_ptr<Ring>> rings_;
-  RingSet running_;    // published
-  RingSet unsettled_;  // unpublished, but a worker may still be in their views
+  RingSet running_;  // published
+  static constexpr size_t kMaxRetired = 64;
+  std::vector<UniqueFd> retired_;  // call descriptors that a worker may still be writing to, until a grace period ends
+  RingSet unsettled_;              // unpublished, but a worker may still be in their views
 };
 
 }  // namespace weft::dataplane::vhost

@@ -57,9 +57,9 @@ struct alignas(64) RingView {
   uint8_t* used = nullptr;        // flags, idx, elements …, avail_event
   uint32_t size = 0;              // a power of two ≤ kMaxRingSize
   RingFeatures features;
-  int call_fd = -1;       // a non-blocking eventfd; -1: the guest polls
-  bool has_kick = false;  // the guest can kick; otherwise it must be polled
-  int trouble_fd = -1;    // eventfd to the control thread: look at is_broken and memory_gone
+  std::atomic<int> call_fd{-1};  // a non-blocking eventfd; -1: the guest polls. Control may change it meanwhile
+  bool has_kick = false;         // the guest can kick; otherwise it must be polled
+  int trouble_fd = -1;           // eventfd to the control thread: look at is_broken and memory_gone
 
   // --- the worker's
   uint16_t last_available = 0;  // next entry to take

@@ -90,7 +90,8 @@ inline void publish_used(RingView& ring) noexcept {
   if (before == now) return;
   __atomic_store_n(reinterpret_cast<uint16_t*>(ring.used + 2), now, __ATOMIC_RELEASE);
   ring.published_idx = now;
-  if (ring.call_fd < 0) return;
+  const int call_fd = ring.call_fd.load(std::memory_order_relaxed);
+  if (call_fd < 0) return;
   // The guest stores its wish, then looks at the index; we store the index, then look at its wish.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (ring.features.event_idx) {
@@ -99,7 +100,7 @@ inline void publish_used(RingView& ring) noexcept {
   } else if ((load_once(&ring.available[0]) & kAvailNoInterrupt) != 0) {
     return;
   }
-  signal_eventfd(ring.call_fd);
+  signal_eventfd(call_fd);
 }
 
 /// Most pieces a chain, or a frame's merged buffers together, may have. Enough for 64 KiB in pieces of 128

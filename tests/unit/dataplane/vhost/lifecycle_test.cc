@@ -319,6 +319,20 @@ TEST_F(VhostLifecycle, CallDescriptorIsSwappedWithoutLosingAnInterrupt) {
   EXPECT_EQ(told("vm").downs, 0);
 }
 
+/// A guest moves an interrupt to another CPU by giving new descriptors while frames flow.
+TEST_F(VhostLifecycle, CallDescriptorIsSwappedUnderTrafficWithoutADrop) {
+  auto guest = join("vm");
+  const size_t before = count_fds();
+  for (int i = 0; i < 200; ++i) {
+    const UniqueFd call(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    guest->set_file(RequestType::set_vring_call, 0, call.get());
+    ASSERT_EQ(send(*port_, make_frame(60)), Drop::none) << i;
+    ASSERT_TRUE(eventually([&] { return !guest->receive().empty(); }));
+  }
+  guest->stop_ring(1);
+  EXPECT_TRUE(eventually([&] { return count_fds() <= before + 1; })) << count_fds() << " instead of " << before;
+}
+
 TEST_F(VhostLifecycle, RingThatStartsWakesASleepingWorkerWithoutAKick) {
   auto guest = make_guest("vm");
   EXPECT_TRUE(guest->send(make_frame(60)));  // before anything is connected: no kick descriptor yet

@@ -3,7 +3,7 @@
 """Run inside a guest's namespace: sends frames no ordinary program sends.
 
     frames.py INTERFACE broadcasts COUNT        broadcasts, as fast as they go
-    frames.py INTERFACE random-macs COUNT       each from another source MAC
+    frames.py INTERFACE random-macs COUNT       each from another source MAC, to this interface's own
     frames.py INTERFACE garbage COUNT SEED      ARP, IPv4, ICMP, TCP, UDP, DHCP and DNS with wrong bytes and lengths
     frames.py INTERFACE gratuitous-arp ADDRESS  says that ADDRESS is at this interface's MAC
 Prints how many frames were sent."""
@@ -111,7 +111,8 @@ def main():
     elif what == "random-macs":
         rng = random.Random(1)
         for _ in range(int(rest[0])):
-            send(BROADCAST + bytes([0x02]) + rng.randbytes(5) + b"\x88\xb5" + bytes(46))
+            # To itself: each is learned, and none goes anywhere.
+            send(mac + bytes([0x02]) + rng.randbytes(5) + b"\x88\xb5" + bytes(46))
     elif what == "garbage":
         count, seed, gateway_mac = int(rest[0]), int(rest[1]), bytes.fromhex(rest[2].replace(":", ""))
         for frame in garbage(mac, gateway_mac, count, seed):

@@ -84,7 +84,8 @@ def test():
         lost, answered = pinger.stop()
         check("nobody else loses a packet", not lost, f"{answered} answered, lost {lost}")
         grown = lab.weftd.resident_mib() - before
-        check("memory stays what it was", grown < 64 or sanitized(), f"{grown:+.1f} MiB")
+        # A table of the configured million entries (switch.fdb.entries), and each port's list of what it brought in.
+        check("memory grows by the table, and no more", grown < 96 or sanitized(), f"{grown:+.1f} MiB")
         learned = lab.weftd.ask("fdb", "a")["count"]
         # Not all: the table grows a little each tick, and meanwhile has no room for more.
         check("they were learned, not dropped before", learned > 20_000, f"{learned} entries")

@@ -445,12 +445,14 @@ config::Device device_from_json(const Json& arguments) {
     check_keys(*it, "'vhostuser'", {"path", "mode", "queues"});
     config::VhostUser socket;
     socket.path = required(*it, "path");
-    const std::string mode = it->value("mode", "server");
+    const std::string mode = it->contains("mode") ? required(*it, "mode") : "server";
     if (mode != "server" && mode != "client") throw CommandError("mode is to be server or client", 2);
     socket.mode = mode == "server" ? config::SocketMode::kServer : config::SocketMode::kClient;
-    const auto queues = it->value("queues", int64_t{1});
-    if (queues < 1 || queues > UINT16_MAX) throw CommandError("queues is to be a number from 1 on", 2);
-    socket.queues = static_cast<uint16_t>(queues);
+    if (const auto queues = it->find("queues"); queues != it->end()) {
+      if (!queues->is_number_integer() || *queues < 1 || *queues > UINT16_MAX)
+        throw CommandError("queues is to be a number from 1 on", 2);
+      socket.queues = queues->get<uint16_t>();
+    }
     return socket;
   }
   if (const auto it = arguments.find("tap"); it != arguments.end()) {

@@ -8,7 +8,6 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <spdlog/spdlog.h>
 
 #include <unistd.h>
 
@@ -132,11 +131,7 @@ void Engine::wait_for(Lane& lane) {
   lane.event.async_read_some(boost::asio::buffer(&lane.event_value, sizeof lane.event_value),
                              [this, &lane](boost::system::error_code ec, size_t) {
                                if (ec) return;
-                               try {
-                                 lane.pipeline.mail().finish_jobs();
-                               } catch (const std::exception& e) {
-                                 spdlog::error("what a worker had done could not be followed up: {}", e.what());
-                               }
+                               lane.pipeline.mail().finish_jobs();
                                take_punted(lane);
                              });
 }

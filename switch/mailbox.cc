@@ -5,10 +5,12 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <exception>
 #include <new>
 #include <system_error>
 
 #include <rte_ring.h>
+#include <spdlog/spdlog.h>
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -98,7 +100,11 @@ void Mailbox::finish_jobs() {
   void* p;
   while (rte_ring_dequeue(finished_.get(), &p) == 0) {
     const std::unique_ptr<Job> job(static_cast<Job*>(p));
-    if (job->done) job->done();
+    try {
+      if (job->done) job->done();
+    } catch (const std::exception& e) {  // its own matter; others are behind it
+      spdlog::error("what a worker had done could not be followed up: {}", e.what());
+    }
   }
 }
 

@@ -21,7 +21,7 @@ nat::Masquerade::Config masquerade_config(const Pipeline::Options& options) {
   config.random_key = options.nat_key;
   return config;
 }
-}
+}  // namespace
 
 Pipeline::Pipeline(const Options& options, const std::atomic<const Snapshot*>& snapshot, Fdb& fdb, OwnedPool& owned)
     : published_(snapshot),

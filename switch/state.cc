@@ -49,7 +49,8 @@ State::State(dhcp::LeaseStore& store) : store_(&store) {
   const Json taps = read(kTaps);
   if (const auto list = taps.find("taps"); list != taps.end() && list->is_array())
     for (const auto& tap : *list)
-      if (tap.is_object()) taps_.emplace(text_of(tap, "netns"), text_of(tap, "name"));
+      if (tap.is_object() && !text_of(tap, "name").empty() && (!tap.contains("netns") || tap["netns"].is_string()))
+        taps_.emplace(text_of(tap, "netns"), text_of(tap, "name"));
 }
 
 Json State::read(const char* key) {
@@ -74,7 +75,7 @@ void State::write(const char* key, const Json& document) {
 
 std::string State::network_uuid(const std::string& network) {
   Json& uuid = table_of(identities_, "uuid")[network];
-  if (!uuid.is_string()) {
+  if (!uuid.is_string() || uuid.get<std::string>().size() != 36) {
     uuid = make_uuid();
     write(kIdentities, identities_);
   }
@@ -84,7 +85,9 @@ std::string State::network_uuid(const std::string& network) {
 wire::MacAddress State::mac(const std::string& owner) {
   Json& kept = table_of(identities_, "mac")[owner];
   if (kept.is_string())
-    if (const auto mac = wire::MacAddress::parse(kept.get<std::string>())) return *mac;
+    if (const auto mac = wire::MacAddress::parse(kept.get<std::string>());
+        mac && !mac->is_multicast() && !mac->is_zero())
+      return *mac;
   const auto mac = make_mac();
   kept = mac.to_string();
   write(kIdentities, identities_);

@@ -25,8 +25,9 @@ struct UdpFrame {
   std::span<const uint8_t> payload;
 };
 
-/// Reads an Ethernet frame with unfragmented IPv4 and UDP in it. `checksum` tells whether the UDP checksum is to be
-/// believed: unknown ones are verified, valid and partial ones are not. nullopt when anything is wrong.
+/// Reads an Ethernet frame with unfragmented IPv4, which check_ipv4 (ip_input.h) has passed, and UDP in it. `checksum`
+/// tells whether the UDP checksum is to be believed: unknown ones are verified, valid and partial ones are not. nullopt
+/// when anything is wrong.
 [[nodiscard]] std::optional<UdpFrame> read_udp_frame(std::span<const uint8_t> frame, dataplane::Checksum checksum);
 
 /// Makes a frame with complete checksums (a DHCP client may read it off a raw socket), TTL 64 and `tos`.

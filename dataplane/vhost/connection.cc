@@ -112,11 +112,21 @@ void Connection::apply(const Request& request) {
   const auto done = device_->apply(request, channel_.fds());
   if (!done) return refuse(/*is_whole=*/true, fmt::format("{}: {}", request_name(request.type), done.error()));
   if (const std::string wrong = device_->start_ready(); !wrong.empty()) log_->warn(wrong);
+  drop_retired();
   // Its owner knows before the front end does.
   if (events_.changed) events_.changed();
   if (state_ != State::open) return;
   if (!answer(request, *done)) return close("the front end does not read its answers");
   if (const auto mac = device_->take_announced(); mac && events_.mac_announced) events_.mac_announced(*mac);
+}
+
+/// Closes descriptors that no worker can be using any more.
+void Connection::drop_retired() {
+  std::erase_if(retired_, [&](const Retired& r) { return rcu_.passed(r.token); });
+  auto fds = device_->take_retired();
+  if (fds.empty()) return;
+  const Rcu::Token token = rcu_.start();
+  if (!spin_grace(token)) retired_.push_back({token, std::move(fds)});
 }
 
 bool Connection::answer(const Request& request, const Device::Answer& answer) {

@@ -54,6 +54,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void wait_readable();
   void on_readable();
   void read_messages();
+  void drop_retired();
   bool handle_message();
   void apply(const Request& request);
   [[nodiscard]] bool answer(const Request& request, const Device::Answer& answer);
@@ -70,6 +71,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Rcu& rcu_;
   PortLog* log_;  // the port's
   Events events_;
+  struct Retired {
+    Rcu::Token token;
+    std::vector<UniqueFd> fds;
+  };
+  std::vector<Retired> retired_;
   std::unique_ptr<Device> device_;
   enum class State { open, closing, ended } state_ = State::open;
   bool is_error_ = false;

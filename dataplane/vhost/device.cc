@@ -69,10 +69,6 @@ RingSet Device::touched(const Request& request) const {
       return only(std::get<VringState>(request.payload).index);
     case RequestType::set_vring_addr:
       return only(std::get<VringAddress>(request.payload).index);
-    case RequestType::set_vring_call:
-      // A guest that moves an interrupt to another CPU changes it twice, under traffic: the ring goes on.
-      if (retired_.size() < kMaxRetired) return {};
-      [[fallthrough]];
     case RequestType::set_vring_kick:
       return only(std::get<VringFile>(request.payload).index);
     default:
@@ -99,7 +95,6 @@ void Device::settle(const RingSet& rings) noexcept {
     rings_[i]->view.reset();
   }
   unsettled_ &= ~due;
-  retired_.clear();
 }
 
 RingSet Device::take_broken() noexcept {

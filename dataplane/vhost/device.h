@@ -88,6 +88,9 @@ class Device {
   [[nodiscard]] bool has_protocol_feature(uint64_t mask) const noexcept { return (protocol_features_ & mask) != 0; }
   /// 0: the front end named none.
   [[nodiscard]] uint16_t mtu() const noexcept { return mtu_; }
+  /// Call descriptors replaced while their rings ran, which goes on meanwhile: a guest that moves an interrupt to
+  /// another CPU does it twice. A worker may be writing to them until a grace period from now has passed.
+  [[nodiscard]] std::vector<UniqueFd> take_retired() noexcept { return std::exchange(retired_, {}); }
   /// The MAC of a SEND_RARP since the last call.
   [[nodiscard]] std::optional<wire::MacAddress> take_announced() noexcept { return std::exchange(announced_, {}); }
 
@@ -125,9 +128,8 @@ class Device {
   std::optional<wire::MacAddress> announced_;
   std::shared_ptr<const GuestMemory> memory_;
   std::vector<std::unique_ptr<Ring>> rings_;
-  RingSet running_;  // published
-  static constexpr size_t kMaxRetired = 64;
-  std::vector<UniqueFd> retired_;  // call descriptors that a worker may still be writing to, until a grace period ends
+  RingSet running_;                // published
+  std::vector<UniqueFd> retired_;  // call descriptors out of use
   RingSet unsettled_;              // unpublished, but a worker may still be in their views
 };
 

@@ -176,5 +176,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"NetdevNameWithASpace", netdev("eth 1"), "eth 1"}),
     name_of);
 
+INSTANTIATE_TEST_SUITE_P(SocketTypes, RefusedPort,
+                         testing::Values(Refused{"ModeNumber", vhostuser({{"mode", 5}}), "mode"},
+                                         Refused{"ModeNull", vhostuser({{"mode", nullptr}}), "mode"},
+                                         Refused{"QueuesText", vhostuser({{"queues", "one"}}), "queues"},
+                                         Refused{"QueuesBoolean", vhostuser({{"queues", true}}), "queues"},
+                                         Refused{"QueuesFraction", vhostuser({{"queues", 1.5}}), "queues"},
+                                         Refused{"QueuesBeyondAnyInteger", vhostuser({{"queues", 1e30}}), "queues"}),
+                         name_of);
+
 }  // namespace
 }  // namespace weft::vswitch

@@ -274,5 +274,27 @@ TEST_F(StateTest, GoodTapsAreFoundAmongStrangeOnes) {
   EXPECT_EQ(State(*store_).taps(), (TapPlaces{{"guests", "tap0"}, {"", "tap1"}}));
 }
 
+TEST_F(StateTest, TapsWithoutANameArePassedOver) {
+  put("taps", R"({"taps": [{}, {"netns": "guests"}, {"netns": "guests", "name": 5}, {"netns": "", "name": ""}]})");
+  EXPECT_EQ(State(*store_).taps(), TapPlaces{});
+}
+
+TEST_F(StateTest, ATapWhoseNamespaceIsNoTextIsPassedOver) {
+  put("taps", R"({"taps": [{"netns": 5, "name": "tap0"}]})");
+  EXPECT_EQ(State(*store_).taps(), TapPlaces{});
+}
+
+TEST_F(StateTest, ATextThatIsNoUuidGivesWayToANewOne) {
+  put("identities", R"({"uuid": {"default": "x"}})");
+  EXPECT_EQ(State(*store_).network_uuid("default").size(), 36u);
+}
+
+TEST_F(StateTest, AMacNobodyCanHaveGivesWayToANewOne) {
+  put("identities", R"({"mac": {"network/default": "ff:ff:ff:ff:ff:ff", "uplink/wan": "00:00:00:00:00:00"}})");
+  State state(*store_);
+  EXPECT_FALSE(state.mac("network/default").is_multicast());
+  EXPECT_FALSE(state.mac("uplink/wan").is_zero());
+}
+
 }  // namespace
 }  // namespace weft::vswitch

@@ -243,6 +243,33 @@ TEST_F(Gateway, Ipv6AndUnknownProtocolsToTheRouterAreDroppedByName) {
   EXPECT_EQ(drops("r1", Drop::router_unknown_ethertype), 1u);
 }
 
+/// build_snapshot names no seat that is not there; the stages do not count on it.
+TEST_F(Gateway, ASeatThatIsGoneIsNotSentTo) {
+  configure(kSeat);
+  publish([&](Snapshot& s) { s.ports[id("virbr1")].port = nullptr; });
+  auto f = echo(kA, kGatewayMac, "192.168.100.10", "192.168.100.1");
+  push("r1", f);
+  run();
+  EXPECT_EQ(drops("r1", Drop::egress_port_gone), 1u);
+  EXPECT_EQ(sent("virbr1").size(), 0u);
+}
+
+TEST_F(Gateway, WhatAStandingControlThreadHasNoRoomForIsDroppedByName) {
+  configure(kSeat);
+  const auto query = udp(kA, kGatewayMac, "192.168.100.10", "192.168.100.1", 1234, 53).serialize();
+  uint64_t n = 0;
+  for (int burst = 0; burst < 9; ++burst) {  // each as many as a port may send at once: more than the queue holds
+    for (int i = 0; i < 256; ++i, ++n) push("r1", query);
+    run();
+    advance(13);  // until it may again
+  }
+  EXPECT_GT(drops("r1", Drop::local_queue_full), 0u);
+  EXPECT_EQ(take_punted() + drops("r1", Drop::local_queue_full), n);
+  push("r1", query);
+  run();
+  EXPECT_EQ(take_punted(), 1u) << "there is room again";
+}
+
 TEST_F(Gateway, AGuestThatFloodsTheGatewayIsLimitedAlone) {
   configure(kNoSeat);
   for (int i = 0; i < 10'000; ++i) {

@@ -123,6 +123,16 @@ TEST_F(L2, AShortFrameIsDropped) {
   EXPECT_EQ(drops("r1", Drop::parse_short_ethernet), 1u);
 }
 
+TEST_F(L2, WhatAPortCouldNotMakeAFrameOfIsCountedUnderThePortsReason) {
+  learn("r2", kB);
+  for (const Drop why : {Drop::rx_truncated, Drop::rx_bad_descriptor})
+    port("r1").push(dataplane::MemoryFrame{frame(kA, kB).serialize(), {}, why});
+  send("r1", kA, kB);
+  EXPECT_EQ(drops("r1", Drop::rx_truncated), 1u);
+  EXPECT_EQ(drops("r1", Drop::rx_bad_descriptor), 1u);
+  EXPECT_EQ(sent("r2").size(), 1u) << "those beside them pass";
+}
+
 TEST_F(L2, NobodyButTheSeatMayUseTheGatewaysMac) {
   send("r1", kGatewayMac, kB);
   EXPECT_EQ(drops("r1", Drop::l2_spoofed_gateway), 1u);

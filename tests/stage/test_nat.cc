@@ -103,6 +103,66 @@ TEST_F(MasqueradeStage, AnErrorFromOutsideReachesTheGuestWithItsOwnPacketQuoted)
   EXPECT_TRUE(std::equal(guest_source.begin(), guest_source.end(), b.begin() + 34 + 8 + 12));
 }
 
+class MasqueradePool : public SwitchTest {
+ protected:
+  void SetUp() override {
+    configure(R"(
+uplinks:
+  - {name: wan, device: eth0, address: [203.0.113.2/24], gateway: [203.0.113.1]}
+networks:
+  - name: red
+    forward: {mode: nat, nat: {address: {start: 203.0.113.10, end: 203.0.113.11}}}
+    bridge: {host: no}
+    ips: [{address: 192.168.100.1, prefix: 24}]
+ports: [{name: r1, network: red, tap: {name: r1}}]
+)");
+    resolve("r1", "192.168.100.10", kA, "192.168.100.1", kGatewayMac);
+    resolve("wan", "203.0.113.1", kPeer, "203.0.113.2", kUplinkMac);
+  }
+};
+
+TEST_F(MasqueradePool, ItsAddressesAreAnsweredByArpOnTheUplinkAndNoOthers) {
+  for (const char* address : {"203.0.113.10", "203.0.113.11"}) {
+    auto question = arp_request("203.0.113.1", kPeer, address);
+    push("wan", question);
+    run();
+    const auto reply = sent_one("wan");
+    EXPECT_EQ(reply.dst_addr().to_string(), kPeer);
+    const auto& arp = reply.rfind_pdu<Tins::ARP>();
+    EXPECT_EQ(arp.opcode(), Tins::ARP::REPLY);
+    EXPECT_EQ(arp.sender_ip_addr(), address);
+    EXPECT_EQ(arp.sender_hw_addr().to_string(), kUplinkMac);
+  }
+  auto other = arp_request("203.0.113.1", kPeer, "203.0.113.12");
+  push("wan", other);
+  run();
+  EXPECT_EQ(sent("wan").size(), 0u);
+  auto claim = arp_request("203.0.113.10", kPeer, "203.0.113.10");
+  push("wan", claim);
+  run();
+  EXPECT_EQ(drops("wan", Drop::local_arp_conflict), 1u);
+}
+
+TEST_F(MasqueradePool, AFlowLeavesWithOneOfItsAddressesAndComesBackToIt) {
+  std::string address;
+  for (uint16_t port = 5000; port < 5004; ++port) {
+    auto out = udp(kA, kGatewayMac, "192.168.100.10", "198.51.100.5", port, 53);
+    push("r1", out);
+    run();
+    const auto seen = sent_one("wan").rfind_pdu<Tins::IP>().src_addr().to_string();
+    EXPECT_TRUE(seen == "203.0.113.10" || seen == "203.0.113.11") << seen;
+    EXPECT_TRUE(address.empty() || address == seen) << "a guest keeps to one (RFC 4787 REQ-2)";
+    address = seen;
+  }
+  for (const auto& [destination, n] : {std::pair(address, 1u), std::pair(std::string("203.0.113.2"), 0u)}) {
+    auto back = udp(kPeer, kUplinkMac, "198.51.100.5", destination, 53, 5000, "answer");
+    push("wan", back);
+    run();
+    EXPECT_EQ(sent("r1").size(), n) << destination;
+  }
+  EXPECT_EQ(drops("wan", Drop::nat_no_mapping), 1u);
+}
+
 TEST_F(MasqueradeStage, ATsoFrameIsTranslatedWhole) {
   auto syn = ethernet(kGatewayMac, kA) / Tins::IP("198.51.100.5", "192.168.100.10") / Tins::TCP(80, 4000);
   syn.rfind_pdu<Tins::TCP>().flags(Tins::TCP::SYN);

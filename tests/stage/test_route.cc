@@ -316,6 +316,58 @@ TEST_F(Route, ASourceRouteIsRefused) {
   EXPECT_EQ(drops("r1", Drop::ip_source_route), 1u);
 }
 
+TEST_F(Route, FromOutsideWhatIsForNobodyHereIsDroppedAndNobodyIsTold) {
+  send("wan", "198.51.100.5", "198.51.100.77", 64, kUplinkMac);
+  EXPECT_EQ(drops("wan", Drop::route_no_route), 1u);
+  EXPECT_EQ(sent("wan").size(), 0u);
+}
+
+TEST_F(SwitchTest, AnUplinkWithoutGatewayLeadsToItsOwnSubnetOnly) {
+  configure(R"(
+uplinks: [{name: wan, device: eth0, address: [203.0.113.2/24]}]
+networks: [{name: red, forward: {mode: nat}, bridge: {host: no}, ips: [{address: 192.168.100.1, prefix: 24}]}]
+ports: [{name: r1, network: red, tap: {name: r1}}]
+)");
+  resolve("wan", "203.0.113.7", kPeer, "203.0.113.2", kUplinkMac);
+  auto beyond = echo(kA, kGatewayMac, "192.168.100.10", "198.51.100.5");
+  push("r1", beyond);
+  run();
+  EXPECT_EQ(drops("r1", Drop::route_no_route), 1u);
+  const auto error = sent_one("r1");
+  EXPECT_EQ(error.rfind_pdu<Tins::ICMP>().type(), Tins::ICMP::DEST_UNREACHABLE);
+  EXPECT_EQ(error.rfind_pdu<Tins::ICMP>().code(), 0) << "net unreachable (RFC 1812 §5.2.7.1)";
+  auto neighbour = echo(kA, kGatewayMac, "192.168.100.10", "203.0.113.7");
+  push("r1", neighbour);
+  run();
+  EXPECT_EQ(sent_one("wan").dst_addr().to_string(), kPeer);
+}
+
+/// Who scans a large subnet behind the router soon may not ask for more, and nobody else pays for it.
+TEST_F(SwitchTest, APortThatAsksForTooManyNeighboursIsRefusedAlone) {
+  configure(R"(
+networks:
+  - {name: red, forward: {mode: route}, bridge: {host: no}, ips: [{address: 192.168.100.1, prefix: 24}]}
+  - {name: big, forward: {mode: route}, bridge: {host: no}, ips: [{address: 10.1.0.1, prefix: 16}]}
+ports:
+  - {name: r1, network: red, tap: {name: r1}}
+  - {name: r2, network: red, tap: {name: r2}}
+  - {name: b1, network: big, tap: {name: b1}}
+)");
+  for (int i = 0; i < 600; ++i) {
+    auto f = echo(kA, kGatewayMac, "192.168.100.10",
+                  "10.1." + std::to_string(1 + i / 200) + "." + std::to_string(1 + i % 200));
+    push("r1", f);
+  }
+  run();
+  EXPECT_EQ(drops("r1", Drop::resolve_too_many), 600u - 512u);
+  EXPECT_EQ(sent("b1").size(), 512u) << "the questions";
+  auto f = echo(kB, kGatewayMac, "192.168.100.11", "10.1.9.9");
+  push("r2", f);
+  run();
+  EXPECT_EQ(drops("r2", Drop::resolve_too_many), 0u);
+  EXPECT_EQ(sent_one("b1").rfind_pdu<Tins::ARP>().target_ip_addr(), "10.1.9.9");
+}
+
 TEST(RouteWithoutUplink, DropsByNameAndTells) {
   class Fixture : public SwitchTest {
    public:

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A whole pipeline without threads, kernel or guests: configuration in YAML, memory ports for its ports and uplinks,
+// time in the caller's hand. Neither GoogleTest nor Tins: fuzz targets drive it too.
+#pragma once
+
+#include "dataplane/memory_port.h"
+#include "dataplane/owned.h"
+#include "dataplane/worker.h"
+#include "switch/model.h"
+#include "switch/pipeline.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace weft::vswitch::test {
+
+/// The EAL, once a process.
+void start_eal();
+
+/// The frame as a packet, as a port would give it; `rest` is the payload behind its head.
+[[nodiscard]] dataplane::Packet packet_over(std::span<uint8_t> frame, dataplane::Segment& rest);
+
+class TestSwitch {
+ public:
+  /// MACs it gives: gateways 52:54:00:00:01:NN, uplinks 52:54:00:00:02:NN by their ids.
+  static constexpr const char* kGatewayMac = "52:54:00:00:01:00";
+  static constexpr const char* kUplinkMac = "52:54:00:00:02:00";
+
+  /// Builds the switch. Every port, uplink and seat of the configuration becomes a memory port of its name. Throws
+  /// std::runtime_error when the configuration is wrong.
+  void configure(const std::string& yaml);
+  /// Tables, counters and time as configure() left them; ports, configuration and memory stay. Nothing is held.
+  void restart();
+  dataplane::MemoryPort& port(const std::string& name) { return *memory_.at(name); }
+
+  void push(const std::string& port_name, const std::vector<uint8_t>& bytes, dataplane::Offload offload = {});
+  /// Turns the worker until nothing is left to do.
+  void run();
+  /// Lets time pass, with a tick at its end.
+  void advance(uint64_t ms);
+  /// Frames that went out of the port since the last call.
+  std::vector<dataplane::MemoryFrame> sent(const std::string& port_name) { return port(port_name).take_sent(); }
+  void forget_sent();
+  [[nodiscard]] uint64_t drops(const std::string& port_name, dataplane::Drop drop);
+  [[nodiscard]] dataplane::PortTotals totals();
+  [[nodiscard]] PortId id(const std::string& name) { return model_.port(name)->id; }
+  /// A new snapshot of the model; `edit` may make it one that build_snapshot would not.
+  void publish(const std::function<void(Snapshot&)>& edit = {});
+  Pipeline& pipeline() { return *pipeline_; }
+  Fdb& fdb() { return *fdb_; }
+  dataplane::OwnedPool& owned() { return *owned_; }
+  [[nodiscard]] uint64_t now_ns() const { return now_ns_; }
+
+  /// What the control thread makes of a packet handed to it: Drop::none consumes it.
+  using Punted = std::function<dataplane::Drop(const std::vector<uint8_t>& frame, const dataplane::OwnedMeta& meta)>;
+  /// Takes the packets handed to the control thread; returns how many.
+  size_t take_punted(const Punted& verdict = {});
+  /// A frame that the control thread made for a network. False: no room.
+  bool inject(std::vector<uint8_t> frame, NetworkId network);
+
+  /// Answers the gateway's or uplink's question, so that the address can be sent to.
+  void resolve(const std::string& port_name, const std::string& ip, const std::string& mac,
+               const std::string& router_ip, const std::string& router_mac);
+
+  Model model_;
+  std::map<std::string, dataplane::MemoryOptions> options_;  // of ports, before configure()
+
+ private:
+  PortId add_port(PortRecord record);
+
+  std::map<std::string, dataplane::MemoryPort*> memory_;
+  std::unique_ptr<dataplane::OwnedPool> owned_;
+  std::unique_ptr<Fdb> fdb_;
+  dataplane::Rcu rcu_{1};
+  std::unique_ptr<Snapshot> snapshot_;
+  std::atomic<const Snapshot*> published_{nullptr};
+  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<dataplane::Worker> worker_;
+  std::unique_ptr<dataplane::CounterBlock> control_counters_;
+  dataplane::Burst punted_;
+  uint64_t now_ns_ = 0;
+  uint64_t generation_ = 0;
+};
+
+}  // namespace weft::vswitch::test

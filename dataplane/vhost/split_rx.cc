@@ -131,8 +131,7 @@ void split_rx(RingView& ring, Burst& burst) noexcept {
     if (d.flags != 0 || d.size < ring.features.header_size) [[unlikely]]
       continue;
     simple[i] = {ring.translate(d.address, d.size), d.size};
-    __builtin_prefetch(simple[i].data);
-    __builtin_prefetch(simple[i].data + kCacheLine);  // header and frame together hardly ever fit into one
+    prefetch_frame<0>(simple[i].data);
   }
 
   uint16_t taken = 0;

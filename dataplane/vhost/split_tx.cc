@@ -53,8 +53,7 @@ class Sender {
       const VringDescriptor d = load_once(&ring_.descriptors[ids_[i]]);
       if (d.flags != VringDescriptor::kWrite) continue;
       ahead_[i] = {ring_.translate(d.address, d.size), d.size};
-      __builtin_prefetch(ahead_[i].data, /*write*/ 1);
-      __builtin_prefetch(ahead_[i].data + kCacheLine, /*write*/ 1);
+      prefetch_frame<1>(ahead_[i].data);
     }
   }
 

@@ -8,7 +8,7 @@ namespace weft::dataplane::vhost {
 bool PortLog::admit() {
   const auto now = std::chrono::steady_clock::now();
   if (now - interval_start_ >= kInterval) {
-    if (suppressed_ != 0) spdlog::warn("port {}: {} more lines like these", name_, suppressed_);
+    if (suppressed_ != 0) spdlog::info("port {}: {} more lines like these", name_, suppressed_);
     interval_start_ = now;
     lines_ = 0;
     suppressed_ = 0;

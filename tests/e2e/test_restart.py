@@ -90,9 +90,10 @@ def kills_under_load(lab, c1):
     poll("tcpdump listens", lambda: "listening on" in c1.read("acks.log"), 10.0)
     rng = random.Random(7)
     for _ in range(kills):
-        known = len(acknowledged(c1))
+        # Messages, not clients: one port may hold a quarter of the range, and then only those it has are answered.
+        known = c1.read("acks.log").count(": ACK")
         load = c1.spawn("perfdhcp", "-4", "-r", 60, "-p", 20, "-R", 200, "-l", c1.interface, log="perfdhcp.log")
-        poll("leases are given", lambda: len(acknowledged(c1)) > min(known, 180), 15.0)
+        poll("leases are given", lambda: c1.read("acks.log").count(": ACK") > known, 15.0)
         time.sleep(rng.uniform(0, 0.3))  # any moment will do
         weftd.kill()
         c1.end(load, signal.SIGKILL)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Forwarding: route and isolated beside nat; without an uplink; an uplink that comes late, or is a tap; bridge mode."""
+"""Forwarding: route and isolated beside nat; no uplink; one that comes late, is a tap, or a machine; bridge mode."""
 
 from checks import check, check_equal, poll, run_script, section
 from clients import DhcpClient
@@ -99,6 +99,24 @@ def tap_uplink():
         check_equal("masqueraded", lab.inet.web_clients(), {WAN_ADDRESS})
 
 
+def vhost_user_uplink():
+    with Lab() as lab:
+        weftd = lab.weftd
+        router, guest = lab.qemu_guest("router"), lab.tap_guest("c1")
+        uplink = wan(device=None, driver=None, vhostuser=router.port["vhostuser"])
+        weftd.start(config([default_network()], [guest.port], uplinks=[uplink]))
+        router.start()
+        router.wait_booted()
+        router.must(f"ip link set eth0 up; ip address add {WAN_GATEWAY}/24 dev eth0; echo weft >/tmp/index.html; "
+                    "httpd -p 80 -h /tmp")  # fmt: skip
+        section("an uplink that is a QEMU machine")
+        guest.static("192.168.122.11/24")
+        check("the machine beyond answers", guest.must_ping(WAN_GATEWAY, 3))
+        check_equal("a page", guest.fetch(f"http://{WAN_GATEWAY}/").size, 5)
+        check_equal("masqueraded", {c["nat-address"] for c in weftd.ask("conntrack")["connections"]}, {WAN_ADDRESS})
+        check("it reaches the switch's own address", router.must_ping(WAN_ADDRESS, 2))
+
+
 def bridge_mode():
     with Lab() as lab:
         weftd = lab.weftd
@@ -160,6 +178,7 @@ def test():
     no_uplink()
     late_uplink()
     tap_uplink()
+    vhost_user_uplink()
     bridge_mode()
     device_guest()
 

@@ -91,7 +91,7 @@ struct UplinkEntry {
   PortId port = kNoPort;  // kNoPort: absent at present
   wire::MacAddress mac;
   std::vector<wire::Ipv4Prefix> addresses;
-  std::vector<wire::Ipv4Address> pool;  // what networks masquerade to beside, sorted; answered by ARP when on-link
+  std::vector<wire::Ipv4Address> pool;  // what networks masquerade to beside, sorted; answered by ARP
   Fib fib;                              // connected subnets and the way to the gateway
   uint16_t mtu = 1500;
 

@@ -4,7 +4,7 @@
 // socket: connection.h feeds it requests, the port publishes its rings to the workers. Control thread.
 //
 // A request that touches running rings is handled in three steps, so that its answer is a real barrier:
-//   stop(touched(request)) - wait a grace period, settle() - apply(request), start_ready().
+//   stop(touched(request)) - wait a grace period, settle(what was stopped) - apply(request), start_ready().
 #pragma once
 
 #include "dataplane/vhost/fd.h"

@@ -27,6 +27,7 @@ namespace weft::dataplane::vhost {
 struct PortConfig {
   SocketConfig socket;
   uint16_t queues = 1;  // pairs, 1 … kMaxRings / 2
+  uint16_t mtu = 0;     // the largest packet the network carries; 0: any
 };
 
 /// Called on the control thread, from the io_context, never from inside a VhostUserPort function.
@@ -77,6 +78,7 @@ class VhostUserPort final : public Port, private RingHost {
   struct Control;  // everything of the control thread's
 
   const uint16_t n_queues_;
+  const uint16_t mtu_;
   std::unique_ptr<Queue[]> queues_;
   std::atomic<bool> is_up_{false};
   std::shared_ptr<Control> control_;

@@ -18,6 +18,13 @@ Drop make_chained(RingView& ring, Burst& burst, Packet& p, uint16_t id) noexcept
 
 /// Sent frames go back to the guest as they came; nothing was written into them.
 void put_all_used(RingView& ring, std::span<const uint16_t> ids) noexcept {
+  if (ring.features.in_order && !ids.empty()) {
+    // The last stands for all, in the place of the first (virtio 1.2 §2.7.9).
+    const uint16_t at = ring.used_idx;
+    put_used(ring, ids.back(), 0);
+    ring.used_idx = static_cast<uint16_t>(at + ids.size());
+    return;
+  }
   const uint16_t mask = static_cast<uint16_t>(ring.size - 1);
   uint16_t at = ring.used_idx;
   uint8_t* const elements = ring.used + 4;

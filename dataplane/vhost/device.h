@@ -46,8 +46,8 @@ extern const uint64_t kOfferedProtocolFeatures;
 class Device {
  public:
   /// `n_pairs` queue pairs are served; rings beyond are remembered but never run. `mtu` is the largest packet that the
-  /// port's network carries; 0: any.
-  Device(uint16_t n_pairs, uint16_t mtu, int trouble_fd, RingHost& host);
+  /// port's network carries; 0: any. `records` has one for each of their rings and outlives this.
+  Device(uint16_t n_pairs, uint16_t mtu, int trouble_fd, RingHost& host, PackedRecords& records);
   /// Frees rings and memory; stop_all() and a grace period must lie behind.
   ~Device();
   Device(const Device&) = delete;
@@ -101,8 +101,11 @@ class Device {
   struct Ring {
     uint32_t size = 0;
     std::optional<VringAddress> address;
-    uint16_t base = 0;
-    bool has_kick = false;  // a descriptor, or the word that there is none
+    uint16_t base = 0;          // of a split ring: where it stands
+    PackedPosition position;    // of a packed one
+    uint16_t told_base = 0;     // what the front end named last
+    bool is_base_told = false;  // and that since the ring last ran
+    bool has_kick = false;      // a descriptor, or the word that there is none
     bool is_enabled = false;
     bool is_broken = false;
     UniqueFd kick, call, error;
@@ -124,13 +127,18 @@ class Device {
   [[nodiscard]] bool is_logged(const Ring& ring) const noexcept;
   void drop_log_if_unused() noexcept;
   [[nodiscard]] bool may_run(uint16_t index) const noexcept;
+  [[nodiscard]] bool is_packed() const noexcept;
   [[nodiscard]] std::string start(uint16_t index);
+  [[nodiscard]] uint8_t* at(uint64_t address, size_t size, size_t alignment) const;
+  [[nodiscard]] std::string place_split(const Ring& ring, RingView& view) const;
+  [[nodiscard]] std::string place_packed(Ring& ring, RingView& view, PackedRecord& record) const;
   [[nodiscard]] RingFeatures ring_features(uint16_t index) const noexcept;
 
   const uint16_t n_pairs_;
   const uint16_t mtu_;
   const int trouble_fd_;
   RingHost& host_;
+  PackedRecords& records_;
   std::atomic<bool> memory_gone_{false};
   uint64_t features_ = 0;
   bool has_features_ = false;

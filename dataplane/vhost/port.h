@@ -28,6 +28,9 @@ struct PortConfig {
   SocketConfig socket;
   uint16_t queues = 1;  // pairs, 1 … kMaxRings / 2
   uint16_t mtu = 0;     // the largest packet the network carries; 0: any
+  /// A file of the port's own, in a folder in memory, that keeps where packed rings stand (packed_record.h). Without
+  /// one they cannot go on when this process was killed.
+  std::string positions;
 };
 
 /// Called on the control thread, from the io_context, never from inside a VhostUserPort function.
@@ -39,8 +42,8 @@ struct PortCallbacks {
 
 class VhostUserPort final : public Port, private RingHost {
  public:
-  /// Throws std::runtime_error when the socket cannot be had (endpoint.h), std::invalid_argument for
-  /// `queues`. `io` and `rcu` outlive the port; handlers left in `io` afterwards do nothing.
+  /// Throws std::runtime_error when the socket or the file cannot be had (endpoint.h, packed_record.h),
+  /// std::invalid_argument for `queues`. `io` and `rcu` outlive the port; handlers left in `io` afterwards do nothing.
   VhostUserPort(std::string name, PortConfig config, PortCallbacks callbacks, boost::asio::io_context& io, Rcu& rcu);
   /// As every port: after detach() and a grace period.
   ~VhostUserPort() override;

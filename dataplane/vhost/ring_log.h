@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Marking what a ring's worker has written, while its guest migrates (dirty_log.h). All of it is called behind one
-// branch on RingView::log.pages, once a burst, and costs nothing else when no one asks. Worker.
+// branch on RingView::log.pages, once a burst, and costs nothing else when no one asks. Worker, unless said.
 #pragma once
 
 #include "dataplane/vhost/ring.h"
@@ -18,8 +18,12 @@ void log_buffers(RingView& ring, uint16_t begin, uint16_t end) noexcept;
 void log_used_elements(const RingView& ring, uint16_t begin, uint16_t end) noexcept;
 /// `size` bytes from `offset` of the used ring (of a packed ring: of the device's event structure) have been written.
 void log_used(const RingView& ring, size_t offset, size_t size) noexcept;
-/// `size` bytes at `data`, within one region of the guest's memory, have been written: for a layout whose descriptors
-/// no longer say where that was.
-void log_bytes(const RingView& ring, const uint8_t* data, size_t size) noexcept;
+/// The buffers in a packed ring's record, of which the guest is told next, have been filled, as far as each says.
+/// Before their slots are written over.
+void log_slot_buffers(RingView& ring) noexcept;
+/// Their slots have been written over.
+void log_slots(const RingView& ring) noexcept;
+/// What a ring's start writes, in either layout. Control, before the ring is published.
+void log_start(const RingView& ring) noexcept;
 
 }  // namespace weft::dataplane::vhost

@@ -25,6 +25,11 @@ void start_eal();
 /// The frame as a packet, as a port would give it; `rest` is the payload behind its head.
 [[nodiscard]] dataplane::Packet packet_over(std::span<uint8_t> frame, dataplane::Segment& rest);
 
+/// ARP from {mac, ip} to {target_mac, target_ip}: the answer, or the question whose answer that would be.
+enum class Arp { question, answer };
+[[nodiscard]] std::vector<uint8_t> arp_frame(Arp what, const std::string& mac, const std::string& ip,
+                                             const std::string& target_mac, const std::string& target_ip);
+
 class TestSwitch {
  public:
   /// MACs it gives: gateways 52:54:00:00:01:NN, uplinks 52:54:00:00:02:NN by their ids.
@@ -69,6 +74,8 @@ class TestSwitch {
 
   Model model_;
   std::map<std::string, dataplane::MemoryOptions> options_;  // of ports, before configure()
+  /// Ports of any kind that configure() takes in place of memory ports, by name.
+  std::map<std::string, std::unique_ptr<dataplane::Port>> given_;
 
  private:
   PortId add_port(PortRecord record);

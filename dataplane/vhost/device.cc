@@ -313,7 +313,7 @@ std::string Device::start(uint16_t index) {
   // Nothing is ever in flight while a ring is stopped, so both positions are one; and where the two disagree
   // (a back end before us died) the guest knows only what was put into the used ring.
   const uint16_t position = __atomic_load_n(reinterpret_cast<const uint16_t*>(used + 2), __ATOMIC_ACQUIRE);
-  view->last_available = view->used_idx = view->published_idx = position;
+  view->last_available = view->seen_available = view->used_idx = view->published_idx = position;
   // Not armed: the worker that finds the ring polls. Used buffers of the guest's receive ring never need a
   // kick.
   __atomic_store_n(reinterpret_cast<uint16_t*>(used), view->features.event_idx ? uint16_t{0} : kUsedNoNotify,

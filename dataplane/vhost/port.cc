@@ -171,7 +171,6 @@ void VhostUserPort::rx(uint16_t queue, Burst& burst) noexcept {
   q.rx_now = q.rx.load(std::memory_order_acquire);
   if (q.rx_now == nullptr) return;
   split_rx(*q.rx_now, burst);
-  for (Packet& p : burst) p.in_port = q.id;
 }
 
 void VhostUserPort::rx_done(uint16_t queue) noexcept {

@@ -63,6 +63,7 @@ struct alignas(64) RingView {
 
   // --- the worker's
   uint16_t last_available = 0;  // next entry to take
+  uint16_t seen_available = 0;  // the guest's index when it was last read: entries before it are there
   uint16_t used_idx = 0;        // next entry to give back
   uint16_t published_idx = 0;   // what the guest has been shown of used_idx
   bool reported = false;        // trouble_fd has been written

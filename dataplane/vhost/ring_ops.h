@@ -4,9 +4,11 @@
 // moving the used index, reporting trouble. Internal to split_rx.cc and split_tx.cc. Worker.
 #pragma once
 
+#include "dataplane/burst.h"
 #include "dataplane/vhost/fd.h"
 #include "dataplane/vhost/ring.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -25,10 +27,19 @@ inline VringDescriptor load_once(const VringDescriptor* source) noexcept {
   return d;
 }
 
+inline constexpr uintptr_t kCacheLine = 64;
+
+/// Fetches the lines of [data, data + size), to be read (0) or written (1). Any pointer will do.
+template <int kIsWrite>
+inline void prefetch(const void* data, size_t size) noexcept {
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  for (uintptr_t line = begin & ~(kCacheLine - 1); line < begin + size; line += kCacheLine)
+    __builtin_prefetch(reinterpret_cast<const void*>(line), kIsWrite);
+}
+
 /// Fetches where a frame begins: its virtio-net header and it hardly ever fit into one line. Any pointer will do.
 template <int kIsWrite>
 inline void prefetch_frame(const uint8_t* data) noexcept {
-  constexpr uintptr_t kCacheLine = 64;
   __builtin_prefetch(data, kIsWrite);
   __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(data) + kCacheLine), kIsWrite);
 }
@@ -73,14 +84,78 @@ inline void break_ring(RingView& ring) noexcept {
 
 inline bool is_memory_gone(const RingView& ring) noexcept { return ring.memory_gone->load(std::memory_order_acquire); }
 
-/// Entries the guest has made available and we have not taken; more than ring.size: the ring makes no sense.
-inline uint16_t n_waiting(const RingView& ring) noexcept {
-  return static_cast<uint16_t>(__atomic_load_n(&ring.available[1], __ATOMIC_ACQUIRE) - ring.last_available);
+/// Entries the guest has made available and we have not taken; more than ring.size: the ring makes no sense. The
+/// guest's index, a line it keeps writing to, is read only when fewer than `wanted` are known of.
+inline uint16_t n_waiting(RingView& ring, uint16_t wanted) noexcept {
+  const auto known = static_cast<uint16_t>(ring.seen_available - ring.last_available);
+  if (known >= wanted) return known;
+  ring.seen_available = __atomic_load_n(&ring.available[1], __ATOMIC_ACQUIRE);
+  return static_cast<uint16_t>(ring.seen_available - ring.last_available);
 }
 
 /// The head descriptor index of the entry `ahead` places after the next.
 inline uint16_t available_entry(const RingView& ring, uint16_t ahead) noexcept {
   return load_once(&ring.available[2 + (static_cast<uint16_t>(ring.last_available + ahead) & (ring.size - 1))]);
+}
+
+struct Piece {
+  uint8_t* data;
+  uint32_t size;
+};
+
+/// The next entries of a ring, all looked at at once, so that their cache misses overlap. Nearly all are one plain
+/// buffer, a descriptor of just the flags kFlags; whose begin is then on its way into the cache.
+template <uint16_t kFlags>
+struct NextEntries {
+  std::array<uint16_t, kBurst> ids;
+  std::array<Piece, kBurst> plain;  // data == nullptr: it is something else, or not guest memory
+
+  NextEntries() noexcept {}  // filled before it is read
+
+  /// The next `n` ≤ kBurst entries.
+  void look(RingView& ring, uint16_t n) noexcept {
+    // In locals: the compiler must take every store into guest memory for one to the ring's own fields.
+    const uint16_t mask = static_cast<uint16_t>(ring.size - 1), next = ring.last_available;
+    const uint16_t* const entries = ring.available + 2;
+    const VringDescriptor* const descriptors = ring.descriptors;
+    for (uint16_t i = 0; i < n; ++i) {
+      ids[i] = load_once(&entries[static_cast<uint16_t>(next + i) & mask]);
+      __builtin_prefetch(&descriptors[ids[i] & mask]);
+    }
+    GuestMemory::Region region = ring.translate.last();
+    for (uint16_t i = 0; i < n; ++i) {
+      plain[i].data = nullptr;
+      if (ids[i] > mask) [[unlikely]]
+        continue;
+      const VringDescriptor d = load_once(&descriptors[ids[i]]);
+      if (d.flags != kFlags) [[unlikely]]
+        continue;
+      const uint64_t offset = d.address - region.guest;
+      if (offset < region.size && d.size <= region.size - offset) [[likely]] {
+        plain[i] = {region.host + offset, d.size};
+      } else {
+        plain[i] = {ring.translate(d.address, d.size), d.size};
+        region = ring.translate.last();
+      }
+      prefetch_frame<(kFlags & VringDescriptor::kWrite) != 0>(plain[i].data);
+    }
+  }
+};
+
+/// The next `n` entries of the available ring will be needed soon: the guest writes them, on another processor.
+inline void prefetch_available(const RingView& ring, uint16_t n) noexcept {
+  const auto mask = ring.size - 1;
+  __builtin_prefetch(&ring.available[2 + (ring.last_available & mask)]);
+  __builtin_prefetch(&ring.available[2 + (static_cast<uint16_t>(ring.last_available + n - 1) & mask)]);
+}
+
+/// The next `n` ≤ kBurst used elements will be written: the guest has read them, on another processor.
+inline void prefetch_used(const RingView& ring, uint16_t n) noexcept {
+  const uint32_t first = ring.used_idx & (ring.size - 1);
+  const uint32_t straight = std::min<uint32_t>(n, ring.size - first);
+  const uint8_t* const elements = ring.used + 4;
+  prefetch<1>(elements + sizeof(VringUsedElement) * first, sizeof(VringUsedElement) * straight);
+  prefetch<1>(elements, sizeof(VringUsedElement) * (n - straight));
 }
 
 /// Fills the next used element; the guest sees it when the index is published.
@@ -112,11 +187,6 @@ inline void publish_used(RingView& ring) noexcept {
 /// Most pieces a chain, or a frame's merged buffers together, may have. Enough for 64 KiB in pieces of 128
 /// bytes.
 inline constexpr uint16_t kMaxPieces = 512;
-
-struct Piece {
-  uint8_t* data;
-  uint32_t size;
-};
 
 struct PieceList {
   std::array<Piece, kMaxPieces> pieces;

@@ -21,9 +21,10 @@ void take_offload(const VirtioNetHeader& header, const RingView& ring, Packet& p
 
 /// A frame in one readable descriptor, header first: what nearly all are.
 void make_simple(RingView& ring, Burst& burst, Packet& p, const uint8_t* data, uint32_t size) noexcept {
-  VirtioNetHeader header;
-  std::memcpy(&header, data, kSenderHeader);
-  asm volatile("" : "+m"(header));  // read once
+  uint64_t begin;  // of the header, read once
+  std::memcpy(&begin, data, sizeof begin);
+  asm volatile("" : "+r"(begin));
+  const uint8_t* const header_at = data;
   data += ring.features.header_size;
   size -= ring.features.header_size;
   if (size > kMaxFrame) [[unlikely]] {
@@ -35,6 +36,11 @@ void make_simple(RingView& ring, Burst& burst, Packet& p, const uint8_t* data, u
   p.head_size = static_cast<uint16_t>(head);
   p.size = head;
   if (size > head) burst.append_segment(p, data + head, size - head);
+  if (leaves_nothing_to_do(begin)) [[likely]]
+    return;
+  VirtioNetHeader header;
+  std::memcpy(static_cast<void*>(&header), &begin, sizeof begin);
+  std::memcpy(&header.csum_offset, header_at + sizeof begin, sizeof header.csum_offset);
   take_offload(header, ring, p);
 }
 
@@ -101,6 +107,18 @@ Drop make_chained(RingView& ring, Burst& burst, Packet& p, uint16_t id) noexcept
   return p.drop;
 }
 
+/// Sent frames go back to the guest as they came; nothing was written into them.
+void put_all_used(RingView& ring, std::span<const uint16_t> ids) noexcept {
+  const uint16_t mask = static_cast<uint16_t>(ring.size - 1);
+  uint16_t at = ring.used_idx;
+  uint8_t* const elements = ring.used + 4;
+  for (const uint16_t id : ids) {
+    const VringUsedElement element{id, 0};
+    std::memcpy(elements + sizeof element * (at++ & mask), &element, sizeof element);
+  }
+  ring.used_idx = at;
+}
+
 }  // namespace
 
 void split_rx(RingView& ring, Burst& burst) noexcept {
@@ -108,7 +126,7 @@ void split_rx(RingView& ring, Burst& burst) noexcept {
     return;
   if (is_memory_gone(ring)) [[unlikely]]
     return report_trouble(ring);
-  const uint16_t waiting = n_waiting(ring);
+  const uint16_t waiting = n_waiting(ring, kBurst);
   if (waiting == 0) return;
   if (waiting > ring.size) [[unlikely]] {
     break_ring(ring);
@@ -117,34 +135,23 @@ void split_rx(RingView& ring, Burst& burst) noexcept {
     return;
   }
   const uint16_t n = std::min(waiting, kBurst);
-
-  // Each loop touches one kind of memory, so that its misses overlap.
-  std::array<uint16_t, kBurst> ids;
-  std::array<Piece, kBurst> simple;  // data == nullptr: not simple
-  for (uint16_t i = 0; i < n; ++i) ids[i] = available_entry(ring, i);
-  for (uint16_t i = 0; i < n; ++i) __builtin_prefetch(&ring.descriptors[ids[i] & (ring.size - 1)]);
-  for (uint16_t i = 0; i < n; ++i) {
-    simple[i].data = nullptr;
-    if (ids[i] >= ring.size) [[unlikely]]
-      continue;
-    const VringDescriptor d = load_once(&ring.descriptors[ids[i]]);
-    if (d.flags != 0 || d.size < ring.features.header_size) [[unlikely]]
-      continue;
-    simple[i] = {ring.translate(d.address, d.size), d.size};
-    prefetch_frame<0>(simple[i].data);
-  }
+  NextEntries<0> next;
+  next.look(ring, n);
+  prefetch_used(ring, n);
 
   uint16_t taken = 0;
   for (; taken < n && burst.has_segment_room(); ++taken) {
     Packet& p = burst.add();
-    if (simple[taken].data != nullptr) [[likely]] {
-      make_simple(ring, burst, p, simple[taken].data, simple[taken].size);
+    const Piece& plain = next.plain[taken];
+    if (plain.data != nullptr && plain.size >= ring.features.header_size) [[likely]] {
+      make_simple(ring, burst, p, plain.data, plain.size);
     } else {
-      p.drop = make_chained(ring, burst, p, ids[taken]);
+      p.drop = make_chained(ring, burst, p, next.ids[taken]);
     }
-    put_used(ring, ids[taken], 0);
   }
+  put_all_used(ring, {next.ids.data(), taken});
   ring.last_available = static_cast<uint16_t>(ring.last_available + taken);
+  prefetch_available(ring, kBurst);
 
   if (is_memory_gone(ring)) [[unlikely]] {
     for (Packet& p : burst) p.drop = Drop::port_memory_gone;
@@ -165,7 +172,7 @@ bool split_arm(RingView& ring) noexcept {
   }
   // We store our wish, then look at the index; the guest stores the index, then looks at our wish.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  return n_waiting(ring) != 0;
+  return __atomic_load_n(&ring.available[1], __ATOMIC_ACQUIRE) != ring.last_available;
 }
 
 void split_disarm(RingView& ring) noexcept {

@@ -34,27 +34,46 @@ struct Writer {
   }
 };
 
-/// Sending into one ring, one burst. Looks at the next buffers all at once, so that their cache misses
-/// overlap.
+/// Sending into one ring, one burst.
 class Sender {
  public:
   Sender(RingView& ring, uint16_t waiting) noexcept : ring_(ring), waiting_(waiting) {}
 
   /// Reads and prefetches the next buffers for up to `n` ≤ kBurst frames.
   void look_ahead(size_t n) noexcept {
-    n_ahead_ = static_cast<uint16_t>(std::min<size_t>(n, waiting_));
+    n_ahead_ = static_cast<uint16_t>(has(n) ? n : waiting_);
     next_ahead_ = 0;
-    for (uint16_t i = 0; i < n_ahead_; ++i) ids_[i] = available_entry(ring_, i);
-    for (uint16_t i = 0; i < n_ahead_; ++i) __builtin_prefetch(&ring_.descriptors[ids_[i] & (ring_.size - 1)]);
-    for (uint16_t i = 0; i < n_ahead_; ++i) {
-      ahead_[i].data = nullptr;
-      if (ids_[i] >= ring_.size) [[unlikely]]
-        continue;
-      const VringDescriptor d = load_once(&ring_.descriptors[ids_[i]]);
-      if (d.flags != VringDescriptor::kWrite) continue;
-      ahead_[i] = {ring_.translate(d.address, d.size), d.size};
-      prefetch_frame<1>(ahead_[i].data);
+    prefetch_used(ring_, n_ahead_);
+    ahead_.look(ring_, n_ahead_);
+  }
+
+  [[nodiscard]] bool is_ahead_used_up() const noexcept { return next_ahead_ >= n_ahead_; }
+
+  /// Writes frames that need nothing done into buffers that hold one each, until there is one that is not like that.
+  /// How many: nearly always all.
+  uint16_t send_plain(std::span<Packet* const> packets) noexcept {
+    // Everything in locals: the compiler must take every store into guest memory for one to this object or the ring.
+    const uint32_t header_size = ring_.features.header_size;
+    const uint16_t first = next_ahead_, mask = static_cast<uint16_t>(ring_.size - 1);
+    const auto n = static_cast<uint16_t>(first < n_ahead_ ? std::min<size_t>(packets.size(), n_ahead_ - first) : 0);
+    uint8_t* const elements = ring_.used + 4;
+    uint16_t at = ring_.used_idx, i = 0;
+    for (; i < n; ++i) {
+      const Packet& p = *packets[i];
+      const Piece& to = ahead_.plain[first + i];
+      const uint32_t needed = header_size + p.size;
+      if (to.data == nullptr || to.size < needed || p.offload.checksum != Checksum::unknown) [[unlikely]]
+        break;
+      write_plain_header(to.data, header_size);
+      write_frame(to.data + header_size, p);
+      const VringUsedElement element{ahead_.ids[first + i], needed};
+      std::memcpy(elements + sizeof element * (at++ & mask), &element, sizeof element);
     }
+    ring_.used_idx = at;
+    ring_.last_available = static_cast<uint16_t>(ring_.last_available + i);
+    waiting_ = static_cast<uint16_t>(waiting_ - i);
+    next_ahead_ = static_cast<uint16_t>(first + i);
+    return i;
   }
 
   Drop send(Packet& p) noexcept {
@@ -66,12 +85,20 @@ class Sender {
   }
 
  private:
+  /// Whether `n` entries are there; looks at the guest's index again when fewer are known.
+  bool has(size_t n) noexcept {
+    if (n <= waiting_) return true;
+    const uint16_t waiting = n_waiting(ring_, UINT16_MAX);
+    if (waiting <= ring_.size) waiting_ = waiting;  // else it makes no sense, as the next call will find
+    return n <= waiting_;
+  }
+
   Drop send_cut(const Packet& whole) noexcept {
     GsoCutter cutter(
         whole, ring_.features.offloads.checksum ? GsoCutter::Checksums::leave_partial : GsoCutter::Checksums::finish);
     // No cut at all: the headers are no longer what the offload says.
     if (cutter.n_frames() == 0) return Drop::tx_error;
-    if (cutter.n_frames() > waiting_) return Drop::tx_ring_full;  // all of it or nothing
+    if (!has(cutter.n_frames())) return Drop::tx_ring_full;  // all of it or nothing
     while (Packet* cut = cutter.next()) {
       if (const Drop d = put(*cut); d != Drop::none) return d;
     }
@@ -82,13 +109,16 @@ class Sender {
   Drop put(const Packet& p) noexcept {
     const uint16_t header_size = ring_.features.header_size;
     const uint32_t needed = header_size + p.size;
-    if (next_ahead_ >= n_ahead_ || ahead_[next_ahead_].data == nullptr || ahead_[next_ahead_].size < needed)
-        [[unlikely]]
-      return put_spread(p, needed);
+    if (next_ahead_ >= n_ahead_) return put_spread(p, needed);
+    const Piece to = ahead_.plain[next_ahead_];
+    if (to.data == nullptr || to.size < needed) return put_spread(p, needed);
+    write_header(to.data, header_size, p, ring_.features.offloads, 1);
+    write_frame(to.data + header_size, p);
+    give(ahead_.ids[next_ahead_], needed);
+    return Drop::none;
+  }
 
-    uint8_t* to = ahead_[next_ahead_].data;
-    write_header(to, header_size, p, ring_.features.offloads, 1);
-    to += header_size;
+  static void write_frame(uint8_t* to, const Packet& p) noexcept {
     copy_small(to, p.head, p.head_size);
     to += p.head_size;
     // memmove: a guest may name the memory it sends from as its receive buffer, too, and get its frame back by way of
@@ -97,8 +127,6 @@ class Sender {
       std::memmove(to, s.data, s.size);
       to += s.size;
     }
-    give(ids_[next_ahead_], needed);
-    return Drop::none;
   }
 
   /// The general case: chained buffers, and several of them when the guest merges.
@@ -111,7 +139,7 @@ class Sender {
     uint16_t n = 0;
     while (list.total < needed) {
       if (n == most) return Drop::tx_no_room;
-      if (n == waiting_) return Drop::tx_ring_full;
+      if (!has(n + 1u)) return Drop::tx_ring_full;
       ids[n] = available_entry(ring_, n);
       const uint64_t before = list.total;
       const Walk walked =
@@ -149,8 +177,7 @@ class Sender {
   RingView& ring_;
   uint16_t waiting_;
   uint16_t n_ahead_ = 0, next_ahead_ = 0;
-  std::array<uint16_t, kBurst> ids_;
-  std::array<Piece, kBurst> ahead_;  // data == nullptr: not one plain buffer
+  NextEntries<VringDescriptor::kWrite> ahead_;
 };
 
 void drop_all(std::span<Packet* const> packets, Drop why) noexcept {
@@ -165,7 +192,7 @@ uint16_t split_tx(RingView& ring, std::span<Packet* const> packets) noexcept {
     drop_all(packets, Drop::port_memory_gone);
     return 0;
   }
-  const uint16_t waiting = n_waiting(ring);
+  const uint16_t waiting = n_waiting(ring, static_cast<uint16_t>(std::min<size_t>(packets.size(), kBurst)));
   if (ring.is_broken.load(std::memory_order_relaxed) || waiting > ring.size) [[unlikely]] {
     break_ring(ring);
     // An index read from zeros makes no sense either.
@@ -177,15 +204,18 @@ uint16_t split_tx(RingView& ring, std::span<Packet* const> packets) noexcept {
   for (size_t first = 0; first < packets.size(); first += kBurst) {
     const auto batch = packets.subspan(first, std::min<size_t>(kBurst, packets.size() - first));
     sender.look_ahead(batch.size());
-    for (Packet* p : batch) {
-      const Drop d = sender.send(*p);
-      if (d == Drop::none) [[likely]] {
-        ++sent;
-      } else {
-        p->drop = d;
-      }
+    for (size_t i = 0;;) {
+      const uint16_t n = sender.send_plain(batch.subspan(i));
+      sent = static_cast<uint16_t>(sent + n);
+      i += n;
+      if (i == batch.size()) break;
+      Packet& p = *batch[i++];
+      p.drop = sender.send(p);
+      if (p.drop == Drop::none) ++sent;
+      if (sender.is_ahead_used_up()) sender.look_ahead(batch.size() - i);  // merged buffers, cuts
     }
   }
+  prefetch_available(ring, kBurst);
   if (is_memory_gone(ring)) [[unlikely]] {
     report_trouble(ring);
     drop_all(packets, Drop::port_memory_gone);

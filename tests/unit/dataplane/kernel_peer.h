@@ -97,6 +97,17 @@ class RawPeer {
   VirtioNetHeader header_;
 };
 
+/// A TSO frame of so many bytes of payload.
+inline void send_tso(RawPeer& peer, size_t payload) {
+  const FrameSpec spec{.is_partial = true, .payload = pattern(payload)};
+  peer.send(make_frame(spec), {.flags = VirtioNetHeader::kNeedsCsum,
+                               .gso_type = VirtioNetHeader::kGsoTcp4,
+                               .hdr_len = 54,
+                               .gso_size = 1448,
+                               .csum_start = 34,
+                               .csum_offset = 16});
+}
+
 /// A real epoll set, as a worker has.
 class EpollEvents : public EventSet {
  public:

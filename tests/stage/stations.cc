@@ -121,7 +121,7 @@ void VhostControl::stop() {
   thread_.join();
 }
 
-VhostStation::VhostStation(const std::string& name, OffloadSet takes, VhostControl& control, Layout layout)
+VhostStation::VhostStation(const std::string& name, OffloadSet takes, VhostControl& control, Rings rings, Layout layout)
     : Station(name, takes),
       layout_(layout),
       path_(control.path(name)),
@@ -129,6 +129,13 @@ VhostStation::VhostStation(const std::string& name, OffloadSet takes, VhostContr
   bench::NullGuestOptions options;
   options.path = path_;
   options.features = features_for(takes);
+  options.is_packed = rings == Rings::packed;
+  if (rings == Rings::unmerged) {
+    options.features &= ~(uint64_t{1} << dataplane::vhost::feature::kMrgRxbuf);
+    options.receive_chain = 17;
+    options.receive_buffer = 17 * 4096;
+    options.ring_size = 1024;  // room for the cuts of a whole TSO frame
+  }
   guest_ = std::make_unique<bench::NullGuest>(std::move(options));
 }
 

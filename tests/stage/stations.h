@@ -115,7 +115,10 @@ class VhostStation final : public Station {
  public:
   /// How frames it sends lie: as few descriptors as can be, or in turn these, several, and behind an indirect one.
   enum class Layout { plain, varied };
-  VhostStation(const std::string& name, OffloadSet takes, VhostControl& control, Layout layout = Layout::varied);
+  /// Split rings, packed ones, or split ones without merged buffers: each receive buffer takes the largest frame.
+  enum class Rings { split, packed, unmerged };
+  VhostStation(const std::string& name, OffloadSet takes, VhostControl& control, Rings rings = Rings::split,
+               Layout layout = Layout::varied);
   /// While the control thread runs.
   void shake_hands();
   dataplane::Port& port() override { return port_; }

@@ -287,8 +287,9 @@ class OffloadMatrix : public testing::Test {
     all_ = std::make_unique<All>();
     All& a = *all_;
     std::vector<VhostStation*> guests;
-    const auto vhost = [&](std::vector<std::unique_ptr<Station>>& to, const std::string& name, OffloadSet takes) {
-      auto s = std::make_unique<VhostStation>(name, takes, a.control);
+    const auto vhost = [&](std::vector<std::unique_ptr<Station>>& to, const std::string& name, OffloadSet takes,
+                           VhostStation::Rings rings = VhostStation::Rings::split) {
+      auto s = std::make_unique<VhostStation>(name, takes, a.control, rings);
       guests.push_back(s.get());
       to.push_back(std::move(s));
     };
@@ -296,10 +297,15 @@ class OffloadMatrix : public testing::Test {
     a.senders.push_back(std::make_unique<TapStation>("stap"));
     a.senders.push_back(std::make_unique<NetdevStation>("snetdev"));
     vhost(a.senders, "svhost", kAllEcn);
+    vhost(a.senders, "spacked", kAllEcn, VhostStation::Rings::packed);
     for (const NamedSet& s : kSets) {
       a.receivers.push_back(std::make_unique<MemoryStation>(fmt::format("memory_{}", s.name), s.set));
       vhost(a.receivers, fmt::format("vhost_{}", s.name), s.set);
     }
+    vhost(a.receivers, "packed_none", OffloadSet::none(), VhostStation::Rings::packed);
+    vhost(a.receivers, "packed_ecn", kAllEcn, VhostStation::Rings::packed);
+    vhost(a.receivers, "unmerged_csum", kCsum, VhostStation::Rings::unmerged);
+    vhost(a.receivers, "unmerged_ecn", kAllEcn, VhostStation::Rings::unmerged);
     a.receivers.push_back(std::make_unique<TapStation>("rtap"));
     a.receivers.push_back(std::make_unique<NetdevStation>("rnetdev"));
     a.control.start();

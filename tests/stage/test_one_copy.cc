@@ -67,8 +67,8 @@ class OneCopy : public testing::Test {
   }
 
   VhostControl control_;
-  VhostStation sender_{"sender", kAll, control_, VhostStation::Layout::plain}, receiver_{"receiver", kAll, control_},
-      plain_{"plain", OffloadSet::none(), control_};
+  VhostStation sender_{"sender", kAll, control_, VhostStation::Rings::split, VhostStation::Layout::plain},
+      receiver_{"receiver", kAll, control_}, plain_{"plain", OffloadSet::none(), control_};
   TapStation tap_{"tap0"};
   NetdevStation netdev_{"nd0"};
 };

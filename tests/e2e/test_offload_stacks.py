@@ -27,7 +27,7 @@ NO_OFFLOADS = ",".join(
 )
 NO_TSO = "host_tso4=off,host_tso6=off,host_ecn=off,guest_tso4=off,guest_tso6=off,guest_ecn=off"
 
-UDP_TOOL = f"python3 -B {HERE}/udp_tool.py"
+UDP_ECHO = f"python3 -B {HERE}/udp_echo.py"
 
 ports = itertools.count(9001)
 
@@ -83,11 +83,11 @@ def at_once(*calls):
 def datagrams(what, client, server, address):
     """Every one comes back as it was: odd sizes, empty, as large as the MTU, and in fragments (finished checksums)."""
     port = next(ports)
-    echo = server.spawn("sh", "-c", f"exec {UDP_TOOL} echo {address} {port}", log="udp.log")
+    echo = server.spawn("sh", "-c", f"exec {UDP_ECHO} serve {address} {port}", log="udp.log")
     poll(f"UDP echo on {server.label}", lambda: server.listens(port, "udp"), 5.0)
     mtu = 1452 if ":" in address else 1472
     sizes = [0, 1, 2, 17, 18, 63, 148, 149, 150, 151, 777, mtu - 1, mtu]
-    answer = client.must(f"{UDP_TOOL} sizes {address} {port} {' '.join(map(str, sizes))}", 30)
+    answer = client.must(f"{UDP_ECHO} ask {address} {port} {' '.join(map(str, sizes))}", 30)
     check_equal(what, answer, f"{len(sizes)} came back")
     server.end(echo)
 

@@ -33,7 +33,7 @@ StationSwitch::StationSwitch(const std::vector<Station*>& inside, const std::vec
   for (Station* s : inside) yaml += add(*s, "red", "192.168.100.");
   for (Station* s : beyond) {
     if (where == Beyond::uplink)
-      give(*s, kNextHop);
+      place_at(*s, kNextHop);
     else
       yaml += is_routed ? add(*s, "green", "192.168.101.") : add(*s, "red", "192.168.100.");
   }
@@ -42,15 +42,15 @@ StationSwitch::StationSwitch(const std::vector<Station*>& inside, const std::vec
   for (Station* s : beyond) introduce(*s, router_ip, router_mac);
 }
 
-void StationSwitch::give(Station& s, const std::string& ip) {
+void StationSwitch::place_at(Station& s, const std::string& ip) {
   places_[s.name()] = {fmt::format("52:54:00:00:0a:{:02x}", places_.size()), ip};
-  given_[s.name()] = std::make_unique<BorrowedPort>(s.port());
+  give(s.name(), std::make_unique<BorrowedPort>(s.port()));
   (void)s.take();  // of a switch before that failed
 }
 
 /// Its entry in the configuration; the port is not a tap but the station's.
 std::string StationSwitch::add(Station& s, const char* network, const std::string& subnet) {
-  give(s, subnet + std::to_string(10 + places_.size()));
+  place_at(s, subnet + std::to_string(10 + places_.size()));
   return fmt::format("  - {{name: {0}, network: {1}, tap: {{name: {0}}}}}\n", s.name(), network);
 }
 

@@ -39,7 +39,7 @@ class StationSwitch : public TestSwitch {
   std::string drop_names();
 
  private:
-  void give(Station& s, const std::string& ip);
+  void place_at(Station& s, const std::string& ip);
   std::string add(Station& s, const char* network, const std::string& subnet);
   void introduce(Station& s, const char* router_ip, const char* router_mac);
 

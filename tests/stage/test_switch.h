@@ -36,6 +36,10 @@ class TestSwitch {
   static constexpr const char* kGatewayMac = "52:54:00:00:01:00";
   static constexpr const char* kUplinkMac = "52:54:00:00:02:00";
 
+  /// Before configure(): a port of any kind, in place of the memory port of that name.
+  void give(const std::string& port_name, std::unique_ptr<dataplane::Port> port) {
+    given_[port_name] = std::move(port);
+  }
   /// Builds the switch. Every port, uplink and seat of the configuration becomes a memory port of its name. Throws
   /// std::runtime_error when the configuration is wrong.
   void configure(const std::string& yaml);
@@ -74,13 +78,12 @@ class TestSwitch {
 
   Model model_;
   std::map<std::string, dataplane::MemoryOptions> options_;  // of ports, before configure()
-  /// Ports of any kind that configure() takes in place of memory ports, by name.
-  std::map<std::string, std::unique_ptr<dataplane::Port>> given_;
 
  private:
   PortId add_port(PortRecord record);
 
   std::map<std::string, dataplane::MemoryPort*> memory_;
+  std::map<std::string, std::unique_ptr<dataplane::Port>> given_;
   std::unique_ptr<dataplane::OwnedPool> owned_;
   std::unique_ptr<Fdb> fdb_;
   dataplane::Rcu rcu_{1};

@@ -29,6 +29,10 @@ class OvsTaps(OvsDpdk):
     def spawn(self, *command, **options):
         return super().spawn(*self.lab.host.argv(), *command, **options)
 
+    @staticmethod
+    def _pin():
+        pass  # on all CPUs, as everybody here
+
     def start(self):
         self.start_daemons()
 
@@ -63,7 +67,7 @@ def tap_to_tap(switch, build, seconds):
         lab.weftd.binary, lab.weftd.weft = f"{build}/switch/weftd", f"{build}/tools/weft"
         guests = _guests(lab)
         if switch == "weft":
-            lab.weftd.start(config([{"name": "bench"}], [g.port for g in guests], uplinks=[]) | {"uplinks": []})
+            lab.weftd.start(config([{"name": "default"}], [g.port for g in guests], uplinks=[]))
             return _between(guests, seconds)
         if switch == "linux-bridge":
             kernel = KernelSwitch(lab)

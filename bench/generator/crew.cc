@@ -65,6 +65,8 @@ void Crew::connect() {
     } catch (const std::runtime_error&) {
       throw Failure(kExitNobody, fmt::format("nobody connects to {}", options_.sockets[i]));
     }
+  }
+  for (size_t i = 0; i < guests_.size(); ++i) {
     try {
       guests_[i]->handshake();
     } catch (const std::exception& e) {
@@ -111,8 +113,11 @@ void Crew::drain() noexcept {
 
 void Crew::warm_up(double seconds, bool is_one_way) {
   for (auto& s : stations_) s->run_freely();
-  const uint64_t give_up = after(std::max(10.0, seconds));
-  const auto is_known = [](const std::unique_ptr<Station>& s) { return s->counts().sent > 2 * uint64_t{s->n_flows()}; };
+  // A switch may take a while after the handshake until it forwards.
+  const uint64_t give_up = after(options_.wait_s);
+  const auto is_known = [](const std::unique_ptr<Station>& s) {
+    return s->counts().sent > 2 * uint64_t{s->n_flows()} && s->counts().received != 0;
+  };
   do {
     turn_until(after(0.01), stations_.size());
   } while (ticks() < give_up && !std::all_of(stations_.begin(), stations_.end(), is_known));

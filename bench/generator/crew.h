@@ -45,8 +45,8 @@ class Crew {
   /// Throws Failure: kExitNobody when no switch is there in time.
   void connect();
 
-  /// Everyone sends, as often as it takes for each of its flows to have been sent, so that the switch knows its
-  /// addresses; then `seconds` of the run itself.
+  /// Everyone sends until each of its flows has been sent, so that the switch knows its addresses, and something came
+  /// through; then `seconds` of the run itself.
   void warm_up(double seconds, bool is_one_way);
   /// Sends for `seconds`, at the pace of `pps` a sender (0: freely), then waits for the stragglers.
   Measured measure(double seconds, double pps, bool is_one_way);

@@ -67,7 +67,7 @@ po::options_description connection_options(Options& o, Raw& raw) {
       ("socket", po::value(&o.sockets)->value_name("PATH"), "a guest's vhost-user socket; once a guest")          //
       ("guests", po::value(&raw.n_guests)->value_name("N"), "with one --socket that holds %d: sockets 0 to N-1")  //
       ("server", po::bool_switch(&o.listens), "listen on the sockets, the switch connects")                       //
-      ("wait", po::value(&o.wait_s)->value_name("SECONDS"), "for the switch; 20 if not given")                    //
+      ("wait", po::value(&o.wait_s)->value_name("SECONDS"), "for the switch to connect, and for the first frame; 20 if not given")                    //
       ("ring", po::value(&o.ring)->value_name("ENTRIES"), "of each ring; 256 if not given")                       //
       ("packed", po::bool_switch(&o.is_packed), "packed rings instead of split ones")                             //
       ("cpu", po::value<int>()->value_name("N"), "run there")                                                     //

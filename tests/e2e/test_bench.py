@@ -107,7 +107,7 @@ def refusals(lab):
     check("help tells the modes", "--new-sessions" in Bench(lab).run("--help").stdout)
     check("weft --help names it", "bench" in lab.weftd.cli("--help").out)
     lab.weftd.cli("port-remove", "none")
-    lonely = Bench(lab, "a", "elsewhere").run("--seconds", "0.2", "--warm-up", "0.1")
+    lonely = Bench(lab, "a", "elsewhere").run("--seconds", "0.2", "--warm-up", "0.1", "--wait", "0.5")
     check_equal("no way through is a failure", lonely.returncode, 1)
     check("and said", "no frame came through" in lonely.stderr, lonely.stderr.strip())
 

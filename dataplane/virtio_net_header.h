@@ -44,6 +44,14 @@ inline constexpr uint16_t kMinGsoSize = 32;
 /// The part of to_offload for a header that asks for something.
 [[nodiscard]] bool to_offload_slow(const VirtioNetHeader& header, OffloadSet sender, Packet& packet) noexcept;
 
+/// Whether a header with these first eight bytes leaves the frame as it stands: neither a checksum nor a cut to make,
+/// nothing said about either.
+[[nodiscard]] inline bool leaves_nothing_to_do(uint64_t begin) noexcept {
+  constexpr uint64_t kFlags = VirtioNetHeader::kNeedsCsum | VirtioNetHeader::kDataValid, kGsoType = 0xff00;
+  static_assert(VirtioNetHeader::kGsoNone == 0);
+  return (begin & (kFlags | kGsoType)) == 0;
+}
+
 /// Translates what the sender put before the frame into packet.offload. The packet's head, head_size and size
 /// are set and its head is the copy that stages will see. `sender` is what was negotiated with it. False: the
 /// frame is to be dropped as rx_bad_offload. It is, when the header asks for what was not negotiated, or
@@ -93,6 +101,17 @@ inline void write_header(uint8_t* to, uint16_t header_size, const Packet& packet
     std::memcpy(to + sizeof low, &high, sizeof high);
   else
     std::memcpy(to + sizeof low, &high, sizeof(uint16_t));
+}
+
+/// The same for a frame with nothing left to do, in one buffer.
+inline void write_plain_header(uint8_t* to, uint32_t header_size) noexcept {
+  constexpr uint64_t kLow = 0;
+  constexpr uint32_t kHigh = uint32_t{1} << 16;  // num_buffers
+  std::memcpy(to, &kLow, sizeof kLow);
+  if (header_size == sizeof(VirtioNetHeaderV1)) [[likely]]
+    std::memcpy(to + sizeof kLow, &kHigh, sizeof kHigh);
+  else
+    std::memcpy(to + sizeof kLow, &kHigh, sizeof(uint16_t));
 }
 
 }  // namespace weft::dataplane

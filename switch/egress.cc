@@ -19,16 +19,9 @@ Egress::Egress() {
   buckets_.reset(static_cast<Bucket*>(p));
 }
 
-void Egress::add(PortId out, Packet& packet) noexcept {
-  Bucket& bucket = buckets_[out];
-  if (bucket.size == 0) used_[n_used_++] = out;
-  bucket.packets[bucket.size++] = &packet;
-}
-
 void Egress::send(Turn& turn, Packet& packet, PortId out) noexcept {
   if (turn.snapshot->port(out) == nullptr) return turn.drop(packet, Drop::egress_port_gone);
-  packet.out_port = out;
-  add(out, packet);
+  send(packet, out);
 }
 
 void Egress::flood(Turn& turn, Packet& packet, const NetworkEntry& network) noexcept {

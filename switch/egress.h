@@ -17,7 +17,12 @@ class Egress {
  public:
   Egress();
 
-  /// To one port.
+  /// To one port, which is there.
+  void send(dataplane::Packet& packet, PortId out) noexcept {
+    packet.out_port = out;
+    add(out, packet);
+  }
+  /// To one port, if it is (still) there.
   void send(Turn& turn, dataplane::Packet& packet, PortId out) noexcept;
   /// To every member of the network except the port it came in from and, from an isolated port, other isolated ones;
   /// with nobody there it ends in l2_no_member.
@@ -32,7 +37,11 @@ class Egress {
     uint16_t size;
     std::array<dataplane::Packet*, kMostWaiting> packets;
   };
-  void add(PortId out, dataplane::Packet& packet) noexcept;
+  void add(PortId out, dataplane::Packet& packet) noexcept {
+    Bucket& bucket = buckets_[out];
+    if (bucket.size == 0) used_[n_used_++] = out;
+    bucket.packets[bucket.size++] = &packet;
+  }
   void write_out(Turn& turn, PortId out, Bucket& bucket) noexcept;
 
   struct Unmap {

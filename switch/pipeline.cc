@@ -65,33 +65,36 @@ void Pipeline::set_no_source(uint64_t now_ns) noexcept {
 
 void Pipeline::process(const dataplane::RxQueue& from, Burst& burst, uint64_t now_ns) noexcept {
   set_source(from, now_ns);
-  Selection received;
+  Selection received(burst);
   uint64_t bytes = 0;
-  for (Packet& p : burst) {
+  received.filter([&](Packet& p) {
     p.in_port = from.id;
     bytes += p.size;
-    if (p.drop != Drop::none)
-      turn_.drop(p, p.drop);  // the port could not make a frame of it
-    else if (turn_.network == nullptr && turn_.uplink_id == kNoUplink)
-      turn_.drop(p, Drop::ingress_port_down);
-    else
-      received.add(p);
-  }
+    if (p.drop == Drop::none) [[likely]]
+      return true;
+    turn_.drop(p, p.drop);  // the port could not make a frame of it
+    return false;
+  });
   auto& counters = counters_[from.id];
   counters.rx_packets.add(burst.size());
   counters.rx_bytes.add(bytes);
 
-  turn_.network != nullptr ? from_network(received) : from_uplink(received);
+  if (turn_.network != nullptr)
+    from_network(received);
+  else if (turn_.uplink_id != kNoUplink)
+    from_uplink(received);
+  else
+    for (Packet* p : received) turn_.drop(*p, Drop::ingress_port_down);
   egress_.flush(turn_);
   resolver_.flush(turn_);
   mailbox_.flush();
 }
 
-void Pipeline::from_network(const Selection& received) noexcept {
-  Selection parsed, admitted, to_router, to_route, to_nat_out, to_resolve;
-  parse(turn_, received, parsed);
-  ingress(turn_, parsed, admitted);
-  l2(turn_, admitted, to_router);
+void Pipeline::from_network(Selection& packets) noexcept {
+  Selection to_router, to_route, to_nat_out, to_resolve;
+  parse(turn_, packets);
+  ingress(turn_, packets);
+  l2(turn_, packets, to_router);
   if (to_router.empty()) return;
   local(turn_, to_router, to_route);
   route(turn_, to_route, to_nat_out, to_resolve);
@@ -99,10 +102,10 @@ void Pipeline::from_network(const Selection& received) noexcept {
   resolve(turn_, to_resolve);
 }
 
-void Pipeline::from_uplink(const Selection& received) noexcept {
-  Selection parsed, to_nat_in, to_route, to_nat_out, to_resolve;
-  parse(turn_, received, parsed);
-  uplink_input(turn_, parsed, to_nat_in, to_route);
+void Pipeline::from_uplink(Selection& packets) noexcept {
+  Selection to_nat_in, to_route, to_nat_out, to_resolve;
+  parse(turn_, packets);
+  uplink_input(turn_, packets, to_nat_in, to_route);
   nat_in(turn_, to_nat_in, to_route);
   route(turn_, to_route, to_nat_out, to_resolve);
   resolve(turn_, to_resolve);

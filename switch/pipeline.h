@@ -45,8 +45,8 @@ class Pipeline final : public dataplane::BurstHandler {
  private:
   void set_source(const dataplane::RxQueue& from, uint64_t now_ns) noexcept;
   void set_no_source(uint64_t now_ns) noexcept;
-  void from_network(const Selection& received) noexcept;
-  void from_uplink(const Selection& received) noexcept;
+  void from_network(Selection& packets) noexcept;
+  void from_uplink(Selection& packets) noexcept;
   void inject(dataplane::Packet& packet, const dataplane::OwnedMeta& meta) noexcept;
 
   const std::atomic<const Snapshot*>& published_;

@@ -12,6 +12,25 @@ namespace weft::vswitch {
 
 class Selection {
  public:
+  Selection() noexcept {}  // the array stays as it is
+  /// All of a burst's.
+  explicit Selection(dataplane::Burst& burst) noexcept {
+    uint16_t n = 0;
+    for (dataplane::Packet& p : burst) packets_[n++] = &p;
+    size_ = n;
+  }
+
+  /// Only those for which `keep(Packet&)` is true stay.
+  template <typename Keep>
+  void filter(Keep&& keep) noexcept {
+    uint16_t n = 0;
+    for (uint16_t i = 0, end = size_; i != end; ++i) {
+      dataplane::Packet* const p = packets_[i];
+      packets_[n] = p;
+      if (keep(*p)) ++n;
+    }
+    size_ = n;
+  }
   void add(dataplane::Packet& p) noexcept { packets_[size_++] = &p; }
   void clear() noexcept { size_ = 0; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }

@@ -4,17 +4,16 @@
 
 namespace weft::vswitch {
 
-void ingress(Turn& turn, const Selection& in, Selection& out) noexcept {
-  for (dataplane::Packet* p : in) {
+void ingress(Turn& turn, Selection& packets) noexcept {
+  packets.filter([&](dataplane::Packet& p) {
     // Broadcast here; unknown unicast shares the bucket, and is known to be unknown only in l2.
-    const auto* eth = reinterpret_cast<const wire::EthernetHeader*>(p->head);
-    if (eth->destination.is_broadcast() && turn.in->role == Role::guest &&
-        !turn.limits[turn.in_port].storm.take(turn.now_ns)) {
-      turn.drop(*p, dataplane::Drop::ingress_storm);
-      continue;
-    }
-    out.add(*p);
-  }
+    const auto* eth = reinterpret_cast<const wire::EthernetHeader*>(p.head);
+    if (!eth->destination.is_broadcast()) [[likely]]
+      return true;
+    if (turn.in->role != Role::guest || turn.limits[turn.in_port].storm.take(turn.now_ns)) return true;
+    turn.drop(p, dataplane::Drop::ingress_storm);
+    return false;
+  });
 }
 
 }  // namespace weft::vswitch

@@ -35,36 +35,28 @@ void multicast(Turn& turn, Packet& p, const MacAddress& destination) noexcept {
   turn.egress.flood(turn, p, *turn.network);
 }
 
+constexpr uint64_t kNoMac = ~uint64_t{0};  // nobody's key
+
 /// What the packets before in the burst have found out: those of one flow come together.
 struct Recent {
-  uint64_t source = 0;       // learned on this port; no station has the MAC 0
-  uint64_t destination = 0;  // and where it is
+  uint64_t source = kNoMac;       // learned on this port
+  uint64_t destination = kNoMac;  // to be sent to `out`, and nothing else
   PortId out = kNoPort;
 };
 
-PortId look_up(Turn& turn, const MacAddress& destination, Recent& recent) noexcept {
-  const uint64_t mac = destination.key();
-  if (mac != recent.destination) {
-    recent.destination = mac;
-    recent.out = turn.fdb.lookup(turn.network_id, destination, turn.now_s());
-  }
-  return recent.out;
-}
-
-void learn(Turn& turn, const MacAddress& source, Recent& recent) noexcept {
-  const uint64_t mac = source.key();
-  if (mac == recent.source) return;
-  recent = {.source = mac};  // what is learned may be the destination, moved
-  turn.fdb.learn(turn.network_id, source, turn.in_port, turn.now_s());
-}
-
-void unicast(Turn& turn, Packet& p, const MacAddress& destination, Recent& recent) noexcept {
-  const PortId out = look_up(turn, destination, recent);
-  if (out == turn.in_port) return turn.drop(p, Drop::l2_same_port);
+bool is_member(const Turn& turn, PortId out) noexcept {
   const PortEntry* entry = turn.snapshot->port(out);
-  if (entry != nullptr && entry->network == turn.network_id) {
-    if (entry->is_isolated && turn.in->is_isolated) return turn.drop(p, Drop::l2_isolated);
-    return turn.egress.send(turn, p, out);
+  return entry != nullptr && entry->network == turn.network_id;
+}
+
+void unicast(Turn& turn, Packet& p, const wire::EthernetHeader& eth, uint64_t destination, Recent& recent) noexcept {
+  const PortId out = turn.fdb.lookup(turn.network_id, eth.destination, turn.now_s());
+  if (out == turn.in_port) return turn.drop(p, Drop::l2_same_port);
+  if (is_member(turn, out)) {
+    if (turn.snapshot->ports[out].is_isolated && turn.in->is_isolated) return turn.drop(p, Drop::l2_isolated);
+    recent.destination = destination;
+    recent.out = out;
+    return turn.egress.send(p, out);
   }
   if (turn.in->role == Role::guest && !turn.limits[turn.in_port].storm.take(turn.now_ns))
     return turn.drop(p, Drop::ingress_storm);
@@ -75,35 +67,42 @@ void unicast(Turn& turn, Packet& p, const MacAddress& destination, Recent& recen
 
 void l2(Turn& turn, const Selection& in, Selection& to_router) noexcept {
   const NetworkEntry& network = *turn.network;
-  MacAddress before{};
+  const uint64_t gateway = network.has_gateway ? network.gateway_mac.key() : kNoMac;
+  uint64_t before = kNoMac;
   for (Packet* p : in) {
-    const MacAddress& destination = reinterpret_cast<wire::EthernetHeader*>(p->head)->destination;
+    const auto& eth = *reinterpret_cast<const wire::EthernetHeader*>(p->head);
+    const uint64_t destination = wire::EthernetKeys(eth).destination;
     if (destination == before) continue;
     before = destination;
-    turn.fdb.prefetch(turn.network_id, destination);
+    turn.fdb.prefetch(turn.network_id, eth.destination);
   }
   Recent recent;
   for (Packet* p : in) {
     p->network = turn.network_id;
-    const auto* eth = reinterpret_cast<const wire::EthernetHeader*>(p->head);
-    const MacAddress destination = eth->destination;
-    if (network.has_gateway && eth->source == network.gateway_mac) {
-      // The gateway's own MAC comes from the host's seat alone, and is never learned.
-      if (turn.in->role != Role::seat) {
-        turn.drop(*p, Drop::l2_spoofed_gateway);
-        continue;
+    const auto& eth = *reinterpret_cast<const wire::EthernetHeader*>(p->head);
+    const wire::EthernetKeys macs(eth);
+    if (macs.source != recent.source) {
+      if (macs.source == gateway) {
+        // The gateway's own MAC comes from the host's seat alone, and is never learned.
+        if (turn.in->role != Role::seat) {
+          turn.drop(*p, Drop::l2_spoofed_gateway);
+          continue;
+        }
+      } else {
+        recent = {.source = macs.source};  // what is learned may be the destination, moved
+        turn.fdb.learn(turn.network_id, eth.source, turn.in_port, turn.now_s());
       }
-    } else {
-      learn(turn, eth->source, recent);
     }
     // All ARP, also unicast: nobody may tell a neighbour that he is the gateway.
     if (p->l3 == L3::arp && network.has_gateway && arp_on_network(turn, *p)) continue;
-    if (destination.is_multicast())
-      multicast(turn, *p, destination);
-    else if (network.has_gateway && destination == network.gateway_mac)
+    if (macs.destination == recent.destination)
+      turn.egress.send(*p, recent.out);
+    else if ((macs.destination & wire::EthernetKeys::kMulticast) != 0)
+      multicast(turn, *p, eth.destination);
+    else if (macs.destination == gateway)
       turn.in->role == Role::seat ? turn.drop(*p, Drop::l2_same_port) : to_router.add(*p);
     else
-      unicast(turn, *p, destination, recent);
+      unicast(turn, *p, eth, macs.destination, recent);
   }
 }
 

@@ -7,36 +7,41 @@ namespace weft::vswitch {
 using dataplane::Drop;
 using dataplane::L3;
 
-void parse(Turn& turn, const Selection& in, Selection& out) noexcept {
-  for (dataplane::Packet* p : in) {
-    const auto* eth = wire::view<wire::EthernetHeader>(p->head_bytes(), 0);
-    if (eth == nullptr) {
-      turn.drop(*p, Drop::parse_short_ethernet);
-      continue;
+namespace {
+
+L3 l3_of(uint16_t ethertype) noexcept {
+  switch (ethertype) {
+    case wire::ethertype::kIpv4:
+      return L3::ipv4;
+    case wire::ethertype::kIpv6:
+      return L3::ipv6;
+    case wire::ethertype::kArp:
+      return L3::arp;
+    default:
+      return L3::other;
+  }
+}
+
+}  // namespace
+
+void parse(Turn& turn, Selection& packets) noexcept {
+  packets.filter([&](dataplane::Packet& p) {
+    const auto* eth = wire::view<wire::EthernetHeader>(p.head_bytes(), 0);
+    if (eth == nullptr) [[unlikely]] {
+      turn.drop(p, Drop::parse_short_ethernet);
+      return false;
     }
-    if (eth->source.is_multicast() || eth->source.is_zero()) {
-      turn.drop(*p, Drop::parse_bad_source_mac);
-      continue;
+    const uint64_t source = wire::EthernetKeys(*eth).source;
+    if ((source & wire::EthernetKeys::kMulticast) != 0 || source == 0) [[unlikely]] {
+      turn.drop(p, Drop::parse_bad_source_mac);
+      return false;
     }
     // VLAN-tagged frames are switched like any other, as a bridge without VLAN filtering does; only the router looks
     // further, and it speaks no tags.
-    p->l3_offset = sizeof *eth;
-    switch (eth->type.host()) {
-      case wire::ethertype::kIpv4:
-        p->l3 = L3::ipv4;
-        break;
-      case wire::ethertype::kIpv6:
-        p->l3 = L3::ipv6;
-        break;
-      case wire::ethertype::kArp:
-        p->l3 = L3::arp;
-        break;
-      default:
-        p->l3 = L3::other;
-        break;
-    }
-    out.add(*p);
-  }
+    p.l3_offset = sizeof *eth;
+    p.l3 = l3_of(eth->type.host());
+    return true;
+  });
 }
 
 }  // namespace weft::vswitch

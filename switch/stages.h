@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The stages a packet goes through, one file each, in this order; pipeline.cc is the page that calls them. A stage
-// takes a selection of the burst and ends each of its packets, or passes it on to one of the selections it fills.
-// Worker only.
+// takes a selection of the burst and ends each of its packets, or leaves it there, or passes it on to one of the
+// selections it fills. Worker only.
 #pragma once
 
 #include "switch/icmp_error.h"
@@ -12,10 +12,10 @@
 namespace weft::vswitch {
 
 /// Finds the network layer. Drops what is no frame.
-void parse(Turn& turn, const Selection& in, Selection& out) noexcept;
+void parse(Turn& turn, Selection& packets) noexcept;
 
 /// The port's own rules: the storm limit.
-void ingress(Turn& turn, const Selection& in, Selection& out) noexcept;
+void ingress(Turn& turn, Selection& packets) noexcept;
 
 /// Learns from every frame; sends it on within its network, or to the router when it is for the gateway's MAC. The
 /// gateway's ARP is answered here.

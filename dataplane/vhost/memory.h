@@ -75,6 +75,8 @@ class Translator {
     last_ = *region;
     return last_.host + (address - last_.guest);
   }
+  /// The region of the last hit; empty before the first.
+  [[nodiscard]] GuestMemory::Region last() const noexcept { return last_; }
 
  private:
   GuestMemory::Region last_{};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What receive and send side of a split ring share: reading guest memory exactly once, walking a chain,
-// moving the used index, reporting trouble. Internal to split_rx.cc and split_tx.cc. Worker.
+// What all sides of all rings share: reading guest memory exactly once, the pieces a frame lies in, reporting trouble.
+// Internal to the files that take frames in and send them out. Worker.
 #pragma once
 
 #include "dataplane/vhost/fd.h"
@@ -25,10 +25,19 @@ inline VringDescriptor load_once(const VringDescriptor* source) noexcept {
   return d;
 }
 
+inline constexpr uintptr_t kCacheLine = 64;
+
+/// Fetches the lines of [data, data + size), to be read (0) or written (1). Any pointer will do.
+template <int kIsWrite>
+inline void prefetch(const void* data, size_t size) noexcept {
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  for (uintptr_t line = begin & ~(kCacheLine - 1); line < begin + size; line += kCacheLine)
+    __builtin_prefetch(reinterpret_cast<const void*>(line), kIsWrite);
+}
+
 /// Fetches where a frame begins: its virtio-net header and it hardly ever fit into one line. Any pointer will do.
 template <int kIsWrite>
 inline void prefetch_frame(const uint8_t* data) noexcept {
-  constexpr uintptr_t kCacheLine = 64;
   __builtin_prefetch(data, kIsWrite);
   __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(data) + kCacheLine), kIsWrite);
 }
@@ -73,50 +82,14 @@ inline void break_ring(RingView& ring) noexcept {
 
 inline bool is_memory_gone(const RingView& ring) noexcept { return ring.memory_gone->load(std::memory_order_acquire); }
 
-/// Entries the guest has made available and we have not taken; more than ring.size: the ring makes no sense.
-inline uint16_t n_waiting(const RingView& ring) noexcept {
-  return static_cast<uint16_t>(__atomic_load_n(&ring.available[1], __ATOMIC_ACQUIRE) - ring.last_available);
-}
-
-/// The head descriptor index of the entry `ahead` places after the next.
-inline uint16_t available_entry(const RingView& ring, uint16_t ahead) noexcept {
-  return load_once(&ring.available[2 + (static_cast<uint16_t>(ring.last_available + ahead) & (ring.size - 1))]);
-}
-
-/// Fills the next used element; the guest sees it when the index is published.
-inline void put_used(RingView& ring, uint16_t id, uint32_t size) noexcept {
-  const VringUsedElement element{id, size};
-  std::memcpy(ring.used + 4 + sizeof element * (ring.used_idx & (ring.size - 1)), &element, sizeof element);
-  ++ring.used_idx;
-}
-
-/// Shows the guest all used elements at once and interrupts it if it asked (virtio 1.2 §2.7.7.2).
-inline void publish_used(RingView& ring) noexcept {
-  const uint16_t before = ring.published_idx, now = ring.used_idx;
-  if (before == now) return;
-  __atomic_store_n(reinterpret_cast<uint16_t*>(ring.used + 2), now, __ATOMIC_RELEASE);
-  ring.published_idx = now;
-  const int call_fd = ring.call_fd.load(std::memory_order_relaxed);
-  if (call_fd < 0) return;
-  // The guest stores its wish, then looks at the index; we store the index, then look at its wish.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (ring.features.event_idx) {
-    const uint16_t event = load_once(&ring.available[2 + ring.size]);
-    if (static_cast<uint16_t>(now - event - 1) >= static_cast<uint16_t>(now - before)) return;
-  } else if ((load_once(&ring.available[0]) & kAvailNoInterrupt) != 0) {
-    return;
-  }
-  signal_eventfd(call_fd);
-}
-
-/// Most pieces a chain, or a frame's merged buffers together, may have. Enough for 64 KiB in pieces of 128
-/// bytes.
-inline constexpr uint16_t kMaxPieces = 512;
-
 struct Piece {
   uint8_t* data;
   uint32_t size;
 };
+
+/// Most pieces a chain, or a frame's merged buffers together, may have. Enough for 64 KiB in pieces of 128
+/// bytes.
+inline constexpr uint16_t kMaxPieces = 512;
 
 struct PieceList {
   std::array<Piece, kMaxPieces> pieces;
@@ -126,39 +99,24 @@ struct PieceList {
   PieceList() noexcept {}  // the array stays as it is: it is filled before it is read
 };
 
-enum class Walk { ok, bad, too_long };
+enum class Walk {
+  ok,
+  bad,       // not a chain, or not of what it should be
+  too_long,  // more pieces than the list may have
+  none,      // nothing is available
+  broken,    // where the next one begins cannot be said
+};
 
-/// Appends the pieces of the chain that starts at descriptor `head`, all of them writable by the device or
-/// all only readable; at most `max` in the list. Ends after as many steps as the table has entries, whatever
-/// the guest linked. An indirect table may be the last of a chain (virtio 1.2 §2.7.5.3.2) and may not hold
-/// another.
-inline Walk walk_chain(RingView& ring, uint16_t head, bool is_writable, uint16_t max, PieceList& list) noexcept {
-  const VringDescriptor* table = ring.descriptors;
-  uint32_t n_table = ring.size, index = head, steps = 0;
-  bool is_indirect = false;
-  for (;;) {
-    if (index >= n_table || steps++ == n_table) return Walk::bad;
-    const VringDescriptor d = load_once(&table[index]);
-    if ((d.flags & VringDescriptor::kIndirect) != 0) {
-      if (is_indirect || (d.flags & VringDescriptor::kNext) != 0) return Walk::bad;
-      if (d.size == 0 || d.size % sizeof(VringDescriptor) != 0) return Walk::bad;
-      const uint8_t* at = ring.translate(d.address, d.size);
-      if (at == nullptr) return Walk::bad;
-      table = reinterpret_cast<const VringDescriptor*>(at);
-      n_table = d.size / sizeof(VringDescriptor);
-      index = steps = 0;
-      is_indirect = true;
-      continue;
-    }
-    if (((d.flags & VringDescriptor::kWrite) != 0) != is_writable || d.size == 0) return Walk::bad;
-    uint8_t* data = ring.translate(d.address, d.size);
-    if (data == nullptr) return Walk::bad;
-    if (list.n == max) return Walk::too_long;
-    list.pieces[list.n++] = {data, d.size};
-    list.total += d.size;
-    if ((d.flags & VringDescriptor::kNext) == 0) return Walk::ok;
-    index = d.next;
-  }
+/// Appends the piece that a descriptor, of a ring or of a table, names.
+template <class Descriptor>
+inline Walk add_piece(RingView& ring, const Descriptor& d, bool is_writable, uint16_t max, PieceList& list) noexcept {
+  if (((d.flags & Descriptor::kWrite) != 0) != is_writable || d.size == 0) return Walk::bad;
+  uint8_t* data = ring.translate(d.address, d.size);
+  if (data == nullptr) return Walk::bad;
+  if (list.n == max) return Walk::too_long;
+  list.pieces[list.n++] = {data, d.size};
+  list.total += d.size;
+  return Walk::ok;
 }
 
 }  // namespace weft::dataplane::vhost

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace weft::wire {
@@ -57,6 +58,19 @@ struct EthernetHeader {
   be16 type;
 };
 static_assert(sizeof(EthernetHeader) == 14);
+
+/// A header's two addresses as MacAddress::key() has them, by one load each.
+struct EthernetKeys {
+  static constexpr uint64_t kMask = 0xffffffffffff, kMulticast = 1, kBroadcast = kMask;
+  uint64_t destination, source;
+  explicit EthernetKeys(const EthernetHeader& header) noexcept {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
+    std::memcpy(&destination, bytes, sizeof destination);
+    std::memcpy(&source, bytes + sizeof(MacAddress), sizeof source);
+    destination &= kMask;
+    source &= kMask;
+  }
+};
 
 /// IEEE 802.1Q tag, following the two MAC addresses' type field.
 struct VlanTag {

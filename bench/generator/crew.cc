@@ -40,6 +40,8 @@ Crew::Crew(const Options& options, Signals signals) : options_(options), ticks_p
     NullGuestOptions o;
     o.path = socket;
     o.listens = options.listens;
+    o.is_packed = options.is_packed;
+    o.is_in_order = options.is_in_order;
     o.ring_size = static_cast<uint16_t>(options.ring);
     o.can_kick = o.wants_calls = signals == Signals::interrupted;
     o.send_buffer = o.receive_buffer = buffer_size(options.size);
@@ -49,7 +51,8 @@ Crew::Crew(const Options& options, Signals signals) : options_(options), ticks_p
 }
 
 Station& Crew::add_station(size_t i, const Load& load) {
-  const Limits limits{static_cast<uint16_t>(options_.burst), static_cast<uint16_t>(options_.window)};
+  const Limits limits{static_cast<uint16_t>(options_.burst), static_cast<uint16_t>(options_.window),
+                      options_.is_in_order};
   stations_.push_back(std::make_unique<Station>(*guests_.at(i), load, limits));
   return *stations_.back();
 }

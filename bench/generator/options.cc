@@ -67,10 +67,12 @@ po::options_description connection_options(Options& o, Raw& raw) {
       ("socket", po::value(&o.sockets)->value_name("PATH"), "a guest's vhost-user socket; once a guest")          //
       ("guests", po::value(&raw.n_guests)->value_name("N"), "with one --socket that holds %d: sockets 0 to N-1")  //
       ("server", po::bool_switch(&o.listens), "listen on the sockets, the switch connects")                       //
-      ("wait", po::value(&o.wait_s)->value_name("SECONDS"), "for the switch to connect, and for the first frame; 20 if not given")                    //
-      ("ring", po::value(&o.ring)->value_name("ENTRIES"), "of each ring; 256 if not given")                       //
-      ("packed", po::bool_switch(&o.is_packed), "packed rings instead of split ones")                             //
-      ("cpu", po::value<int>()->value_name("N"), "run there")                                                     //
+      ("wait", po::value(&o.wait_s)->value_name("SECONDS"),
+       "for the switch to connect, and for the first frame; 20 if not given")                //
+      ("ring", po::value(&o.ring)->value_name("ENTRIES"), "of each ring; 256 if not given")  //
+      ("packed", po::bool_switch(&o.is_packed), "packed rings instead of split ones")(
+          "in-order", po::bool_switch(&o.is_in_order), "negotiate IN_ORDER")  //
+      ("cpu", po::value<int>()->value_name("N"), "run there")                 //
       ("switch-cpu", po::value<int>()->value_name("N"), "wake: where the other end of the ping-pong runs");
   return d;
 }
@@ -153,7 +155,8 @@ void check_traffic(const Options& o) {
   if (o.is_segmented && o.size < 128) refuse("--tso: a segment is at least 128 bytes");
   if (o.is_segmented && o.checks) refuse("--tso: frames that are cut cannot be numbered");
   if (o.n_macs > o.flows()) refuse("--macs: at most as many as --flows");
-  if (!std::has_single_bit(o.ring) || o.ring < 2 || o.ring > 32768) refuse("--ring: a power of two from 2 to 32768");
+  check_range("ring", o.ring, 2u, 32768u);
+  if (!o.is_packed && !std::has_single_bit(o.ring)) refuse("--ring: a power of two, unless --packed");
   check_range("burst", o.burst, 1u, 256u);
   check_range("window", o.window, 0u, o.ring);
   if (o.mode == Mode::nat && (o.is_segmented || o.n_macs > 1)) refuse("nat: neither --tso nor --macs");

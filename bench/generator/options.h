@@ -38,7 +38,7 @@ struct Options {
   bool checks = false;
 
   unsigned ring = 256, burst = 32, window = 0;
-  bool is_packed = false;
+  bool is_packed = false, is_in_order = false;
   double pps = 0;  // of each guest that sends; 0: as fast as it goes
 
   double seconds = 5, warm_up = 1;

@@ -24,12 +24,14 @@ Report begin_report(const Options& o) {
   r.json["one-way"] = o.is_one_way;
   r.json["rewrite"] = o.rewrites;
   r.json["packed"] = o.is_packed;
+  r.json["in-order"] = o.is_in_order;
   r.json["burst"] = o.burst;
   r.json["offered-pps"] = o.pps;
   r.text = fmt::format("{}: {} guests, {} B{}, {} flow{}, {} MAC address{} a guest{}{}{}, {} s\n", mode_name(o.mode),
                        o.sockets.size(), o.size, o.is_segmented ? " TCP segments to be cut" : "", o.flows(),
                        o.flows() == 1 ? "" : "s", o.n_macs, o.n_macs == 1 ? "" : "es", o.is_one_way ? ", one way" : "",
-                       o.rewrites ? ", every frame written anew" : "",
+                       std::string(o.is_packed ? ", packed rings" : "") + (o.is_in_order ? ", in order" : "") +
+                           (o.rewrites ? ", every frame written anew" : ""),
                        o.pps > 0 ? fmt::format(", {}frames/s each", human_rate(o.pps)) : "", o.seconds);
   return r;
 }

@@ -25,7 +25,7 @@ std::vector<uint32_t> scattered(uint32_t n) {
 }
 
 Station::Station(NullGuest& guest, const Load& load, Limits limits)
-    : lane_(guest), load_(load), limits_(limits), base_(load.ends) {
+    : lane_(guest, limits.is_in_order), load_(load), limits_(limits), base_(load.ends) {
   if (limits_.window == 0) limits_.window = lane_.n_slots();
   const auto frame = load.is_segmented ? make_tcp_frame(load.ends, load.size) : make_udp_frame(load.ends, load.size);
   const bool is_patched = load.n_flows > lane_.n_slots() || load.is_new_sessions;
@@ -37,6 +37,7 @@ Station::Station(NullGuest& guest, const Load& load, Limits limits)
     if (load.n_macs > 1) apply_macs(patch, frames[f].data());
   }
   guest.lay_out(frames);
+  lane_.set_send_size(static_cast<uint32_t>(Lane::kHeader + frame.size()));
   const auto header = load.is_segmented ? segmentation_header(kSegment) : dataplane::VirtioNetHeaderV1{};
   for (const auto& f : frames) {
     images_.emplace_back(Lane::kHeader);

@@ -32,8 +32,9 @@ struct Load {
 
 /// How many it has at a time.
 struct Limits {
-  uint16_t burst = 32;  // frames written, or looked at, before they are published
-  uint16_t window = 0;  // frames the switch may hold at once; 0: the whole ring
+  uint16_t burst = 32;       // frames written, or looked at, before they are published
+  uint16_t window = 0;       // frames the switch may hold at once; 0: the whole ring
+  bool is_in_order = false;  // IN_ORDER is negotiated
 };
 
 struct StationCounts {

@@ -52,6 +52,7 @@ def modes(lab):
     for size in (65, 1518):
         check_equal(f"{size} B", bench.report("--size", size)["size"], size)
     check("segments pass", bench.report("--tso")["received"] > 10)
+    check("packed rings pass", bench.report("--packed", "--ring", 100)["received"] > 100)
     check("frames written anew pass", bench.report("--rewrite")["received"] > 100)
     text = bench.run("--warm-up", "0.1", "--seconds", "0.2", "--one-way").stdout
     check("the text says it too", "was the limit" in text and "frames/s" in text, text)

@@ -100,8 +100,8 @@ def all_targets():
         _against("TCP tap to tap against OVS's userspace taps", 5, "tap-tcp", "ovs-taps", "gbps", "Gb/s"),
         _against("TCP tap to tap against bridge and veth", 0.5, "tap-tcp", "linux-bridge", "gbps", "Gb/s"),
         Target("two workers against one, worker cost alone", 1.8, False, lambda r: r.median("workers", "weft", "ratio"), "×",
-               lambda r: "" if r.median("workers", "weft", "one") is None else
-               f"one {r.median('workers', 'weft', 'one'):.2f}, two {r.median('workers', 'weft', 'two'):.2f} Mpps"),
+               lambda r: "" if r.median("workers", "weft", "one_mpps") is None else
+               f"one {r.median('workers', 'weft', 'one_mpps'):.2f}, two {r.median('workers', 'weft', 'two_mpps'):.2f} Mpps"),
         Target("100 idle ports, CPU", 1, True, lambda r: r.median("idle", "weft", "percent"), "%"),
         Target("first frame after a pause, p99 against eventfds", 2, True, lambda r: r.median("wake", "weft", "p99-ratio"), "×",
                lambda r: "" if r.median("wake", "weft", "frame-p99") is None else

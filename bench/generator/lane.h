@@ -48,6 +48,8 @@ class Lane {
   }
   /// Its memory, virtio-net header first.
   [[nodiscard]] uint8_t* memory(uint16_t slot) noexcept { return send_buffers_[slot]; }
+  /// That of all slots, by number.
+  [[nodiscard]] uint8_t* const* memories() const noexcept { return send_buffers_.data(); }
   /// Gives the next `n` slots to the switch.
   void publish(uint16_t n) noexcept {
     posted_ += n;
@@ -65,20 +67,31 @@ class Lane {
   template <class Look>
   uint16_t receive(uint16_t most, Look&& look) noexcept {
     if (is_packed_) return receive_packed(most, look);
-    const uint16_t n = std::min(static_cast<uint16_t>(receive_.used_idx() - receive_.last_used), most);
+    uint16_t used = receive_.last_used;
+    const uint16_t n = std::min(static_cast<uint16_t>(receive_.used_idx() - used), most);
     if (n == 0) return 0;
-    for (uint16_t i = 0; i < n; ++i) {
-      const vhost::VringUsedElement e = receive_.used_element(receive_.last_used++);
-      const auto id = static_cast<uint16_t>(e.id & (receive_.size - 1));
-      look(static_cast<const uint8_t*>(receive_buffers_[id]) + kHeader, e.size - static_cast<uint32_t>(kHeader));
-      receive_.put_available(id);
+    // Locals: a store into the ring could alias the ring's own fields, as far as the compiler knows.
+    const auto mask = static_cast<uint16_t>(receive_.size - 1);
+    const uint8_t* elements = receive_.used + 4;
+    uint16_t* available = receive_.available + 2;
+    uint8_t* const* buffers = receive_buffers_.data();
+    uint16_t next = receive_.available_idx;
+    for (uint16_t i = 0; i < n; ++i, ++used, ++next) {
+      vhost::VringUsedElement e;
+      std::memcpy(&e, elements + sizeof e * (used & mask), sizeof e);
+      const auto id = static_cast<uint16_t>(e.id & mask);
+      look(static_cast<const uint8_t*>(buffers[id]) + kHeader, e.size - static_cast<uint32_t>(kHeader));
+      available[next & mask] = id;
     }
+    receive_.last_used = used;
+    receive_.available_idx = next;
     receive_.publish_available();
     return n;
   }
 
  private:
   using Descriptor = vhost::PackedDescriptor;
+  using Word [[gnu::may_alias]] = uint64_t;
 
   /// Size, id and flags of a slot of a packed ring: one store makes it available.
   static uint64_t word(uint32_t size, uint16_t id, uint16_t flags) noexcept {
@@ -86,7 +99,7 @@ class Lane {
   }
   static void store(Descriptor& d, uint64_t word) noexcept { std::memcpy(&d.size, &word, sizeof word); }
   static void store_release(Descriptor& d, uint64_t word) noexcept {
-    __atomic_store_n(reinterpret_cast<uint64_t*>(&d.size), word, __ATOMIC_RELEASE);
+    __atomic_store_n(reinterpret_cast<Word*>(&d.size), word, __ATOMIC_RELEASE);
   }
 
   uint16_t room_packed() noexcept {

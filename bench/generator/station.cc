@@ -83,29 +83,35 @@ void Station::aim(wire::MacAddress mac) {
   for (uint16_t s = 0; s < lane_.n_slots(); ++s) std::memcpy(lane_.memory(s) + Lane::kHeader, &mac, sizeof mac);
 }
 
-const Patch& Station::next_patch() noexcept {
-  if (order_.empty()) return session_patch_ = session_patch(session_++);
-  if (at_ == order_.size()) at_ = 0;
-  return order_[at_];
+Patch Station::next_patch(uint32_t& flow) noexcept {
+  if (load_.is_new_sessions) return session_patch(session_++);
+  flow = static_cast<uint32_t>(at_);
+  if (++at_ == order_.size()) at_ = 0;
+  return order_[flow];
 }
 
 template <bool kRewrites, bool kPatches, bool kStamps>
 void Station::write(uint16_t n) noexcept {
   if constexpr (kRewrites || kPatches || kStamps) {
+    // Locals: a store into a frame could alias any field, as far as the compiler knows.
+    uint8_t* const* memories = lane_.memories();
+    const std::vector<uint8_t>* images = images_.data();
+    const uint16_t* image_of = image_of_.data();
+    const size_t n_copied = load_.rewrites ? images->size() : kHead;
+    const bool patches_macs = load_.n_macs > 1;
+    const PatchBase base = base_;
+    const uint16_t n_slots = lane_.n_slots();
+    uint16_t slot = lane_.slot(0);
     for (uint16_t i = 0; i < n; ++i) {
-      const uint16_t slot = lane_.slot(i);
-      uint8_t* memory = lane_.memory(slot);
-      uint32_t flow = image_of_[slot];
-      if constexpr (kRewrites) {
-        const auto& image = images_[flow];
-        std::memcpy(memory, image.data(), load_.rewrites ? image.size() : kHead);
-      }
+      uint8_t* memory = memories[slot];
+      uint32_t flow = image_of[slot];
+      if (++slot == n_slots) slot = 0;
+      if constexpr (kRewrites) std::memcpy(memory, images[flow].data(), n_copied);
       uint8_t* frame = memory + Lane::kHeader;
       if constexpr (kPatches) {
-        const Patch& patch = next_patch();
-        apply_flow(patch, base_, frame);
-        if (load_.n_macs > 1) apply_macs(patch, frame);
-        if (!order_.empty()) flow = static_cast<uint32_t>(at_++);
+        const Patch patch = next_patch(flow);
+        apply_flow(patch, base, frame);
+        if (patches_macs) apply_macs(patch, frame);
       }
       if constexpr (kStamps) {
         const Stamp stamp{flow, numbers_[flow]++, ticks()};

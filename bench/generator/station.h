@@ -91,7 +91,8 @@ class Station {
   uint64_t take() noexcept;
   void check(const uint8_t* frame) noexcept;
   void choose() noexcept;
-  const Patch& next_patch() noexcept;
+  /// The patch of the next frame; `flow` becomes its place in order_, if there is one.
+  Patch next_patch(uint32_t& flow) noexcept;
 
   Lane lane_;
   Load load_;
@@ -107,7 +108,6 @@ class Station {
   std::vector<Patch> order_;                  // more flows than slots, in the order they are sent
   size_t at_ = 0;                             // in order_
   uint64_t session_ = 0;
-  Patch session_patch_;
   std::vector<uint32_t> numbers_;  // next sequence number of each flow sent
 
   wire::MacAddress own_mac_;  // answers for it

@@ -10,7 +10,7 @@
 namespace weft::dataplane::vhost {
 
 /// A slot, read once. Its flags say whether there is anything in the rest, so the word they are in is read first.
-inline PackedDescriptor load_once(const PackedDescriptor* slot) noexcept {
+inline PackedDescriptor load_slot(const PackedDescriptor* slot) noexcept {
   using Word [[gnu::may_alias]] = uint64_t;
   const uint64_t rest = __atomic_load_n(reinterpret_cast<const Word*>(&slot->size), __ATOMIC_ACQUIRE);
   return {__atomic_load_n(&slot->address, __ATOMIC_RELAXED), static_cast<uint32_t>(rest),
@@ -32,11 +32,11 @@ inline Walk add_slot(RingView& ring, const PackedDescriptor& d, bool is_writable
   const uint8_t* table = ring.translate(d.address, d.size);
   if (table == nullptr) return Walk::bad;
   for (uint32_t at = 0; at < d.size; at += sizeof(PackedDescriptor)) {
-    // Of any alignment, and the order of its words does not matter: as a split ring's descriptor.
-    const VringDescriptor entry = load_once(reinterpret_cast<const VringDescriptor*>(table + at));
-    const PackedDescriptor piece{entry.address, entry.size, entry.flags, entry.next};  // id and flags lie there
-    if ((piece.flags & PackedDescriptor::kIndirect) != 0) return Walk::bad;
-    if (const Walk w = add_piece(ring, piece, is_writable, max, list); w != Walk::ok) return w;
+    PackedDescriptor entry = load_once(reinterpret_cast<const PackedDescriptor*>(table + at));
+    if ((entry.flags & PackedDescriptor::kIndirect) != 0) return Walk::bad;
+    // DPDK's driver leaves WRITE on the entry of the header it sends. To read there harms nobody.
+    if (!is_writable) entry.flags = 0;
+    if (const Walk w = add_piece(ring, entry, is_writable, max, list); w != Walk::ok) return w;
   }
   return Walk::ok;
 }
@@ -54,7 +54,7 @@ inline Walk walk_slots(RingView& ring, PackedPosition& at, bool is_writable, uin
                        PackedBuffer& buffer) noexcept {
   Walk result = Walk::ok;
   for (uint32_t n = 0; n < ring.packed.size; ++n) {
-    const PackedDescriptor d = load_once(&ring.packed.slots[at.index]);
+    const PackedDescriptor d = load_slot(&ring.packed.slots[at.index]);
     if ((d.flags & kPackedLapFlags) != at.available_flags()) return Walk::broken;
     const bool is_chained = n != 0 || (d.flags & PackedDescriptor::kNext) != 0;
     if (is_chained && (d.flags & PackedDescriptor::kIndirect) != 0) result = Walk::bad;
@@ -90,7 +90,7 @@ struct NextSlots {
     ends_at_chain = false;
     uint16_t i = 0;
     for (; i < wanted; ++i) {
-      const PackedDescriptor d = load_once(&slots[index]);
+      const PackedDescriptor d = load_slot(&slots[index]);
       if ((d.flags & kPackedLapFlags) != lap) break;
       if ((d.flags & PackedDescriptor::kNext) != 0) [[unlikely]] {
         ends_at_chain = true;

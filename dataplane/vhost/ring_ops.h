@@ -15,12 +15,14 @@ namespace weft::dataplane::vhost {
 /// A 16-bit ring field, which the guest may be writing.
 inline uint16_t load_once(const uint16_t* field) noexcept { return __atomic_load_n(field, __ATOMIC_RELAXED); }
 
-/// A descriptor, read once: the barriers keep the compiler from reading it again after the checks.
-inline VringDescriptor load_once(const VringDescriptor* source) noexcept {
+/// A descriptor of any alignment, read once: the barriers keep the compiler from reading it again after the checks.
+template <class Descriptor>
+inline Descriptor load_once(const Descriptor* source) noexcept {
   uint64_t words[2];
+  static_assert(sizeof(Descriptor) == sizeof words);
   std::memcpy(words, source, sizeof words);
   asm volatile("" : "+r"(words[0]), "+r"(words[1]));
-  VringDescriptor d;
+  Descriptor d;
   std::memcpy(&d, words, sizeof d);
   return d;
 }

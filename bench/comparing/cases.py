@@ -56,6 +56,12 @@ def _cycles(switch, o):
         return report
 
 
+def _search(switch, o):
+    """RFC 2544 with one frame in a thousand lost."""
+    with _start(switch, o.build) as s:
+        return generate(s, "search", "--loss", 0.001, "--resolution", 0.02, "--seconds", o.seconds / 2)
+
+
 def _latency(switch, o):
     with _start(switch, o.build) as s:
         report = generate(s, "latency", "--one-way", "--pps", 100_000, "--seconds", o.seconds)
@@ -164,6 +170,7 @@ def all_cases():
     cases += [
         Case("l2-64-rewrite", "64 B, rewritten", ("testpmd", "weft"), _switching("--rewrite")),
         Case("l2-tso", "TSO, 32 KB", ("testpmd", "weft"), _switching("--tso", tso=True), "gbps", "Gb/s"),
+        Case("search-64", "64 B, at most 0.1 % lost (RFC 2544)", three, _search),
         Case("cycles", "64 B, busy cycles a packet", three, _cycles, "busy-cycles", "cycles", True),
         Case("burst-32", "64 B, bursts of 32", ("weft",), _switching("--burst", 32, "--window", 32), "busy-cycles", "cycles", True),
         Case("burst-1", "64 B, bursts of 1", ("weft",), _switching("--burst", 1, "--window", 1), "busy-cycles", "cycles", True),

@@ -66,6 +66,9 @@ def _pair(case, peer, figure="mpps", unit="Mpps", peer_case=None):
         starved = r.median(case, "weft", "starved")
         if figure in ("mpps", "gbps") and starved is not None and starved < 0.9:
             text += f"; the generator was the limit (starved {starved:.2f})"
+            cycles = [r.median("cycles", switch, "busy-cycles") for switch in ("weft", peer)]
+            if case == "l2-64" and all(cycles):
+                text += f"; busy cycles a packet: weft {cycles[0]:.0f}, {peer} {cycles[1]:.0f} ({cycles[1] / cycles[0]:.2f} ×)"
         return text
 
     return detail

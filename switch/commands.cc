@@ -390,6 +390,7 @@ Json stats(Daemon& daemon, const Json&) {
     const auto& worker = daemon.engine().worker(w);
     const double alive = static_cast<double>(now - worker.started_ns());
     workers.push_back({{"cpu", worker.options().cpu ? Json(*worker.options().cpu) : Json()},
+                       {"busy-ns", worker.busy_ns()},
                        {"busy-percent", alive > 0 ? 100.0 * static_cast<double>(worker.busy_ns()) / alive : 0.0}});
   }
   const PortTotals t = daemon.engine().totals();

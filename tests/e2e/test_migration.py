@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """QEMU guests, with split and with packed rings, that migrate to another QEMU, away and back, while data flows to them
-and from them: what is received is what was sent, the MAC is found at its new port at once, and what was lost meanwhile has a name."""
+and from them: what is received is what was sent, the MAC is found at its new port at once, and what was lost meanwhile
+has a name."""
 
 import os
 

@@ -450,8 +450,8 @@ config::Device device_from_json(const Json& arguments) {
     if (mode != "server" && mode != "client") throw CommandError("mode is to be server or client", 2);
     socket.mode = mode == "server" ? config::SocketMode::kServer : config::SocketMode::kClient;
     if (const auto queues = it->find("queues"); queues != it->end()) {
-      if (!queues->is_number_integer() || *queues < 1 || *queues > UINT16_MAX)
-        throw CommandError("queues is to be a number from 1 on", 2);
+      if (!queues->is_number_integer() || *queues < 1 || *queues > config::kMaxQueuePairs)
+        throw CommandError(fmt::format("queues is to be a number from 1 to {}", config::kMaxQueuePairs), 2);
       socket.queues = queues->get<uint16_t>();
     }
     return socket;

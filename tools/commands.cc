@@ -2,6 +2,7 @@
 //
 // The command table. Above each entry's functions stands the result it prints, as the control socket sends
 // it.
+#include "config/model.h"
 #include "tools/client.h"
 #include "tools/command.h"
 #include "tools/print.h"
@@ -120,8 +121,9 @@ std::string print_port_list(const json& result) {
 uint32_t queues_argument(const std::string& given) {
   uint32_t queues = 0;
   const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), queues);
-  if (error != std::errc{} || end != given.data() + given.size() || queues == 0 || queues > 256) {
-    throw Failure(kExitUsage, fmt::format("--queues: a number from 1 to 256 is needed, not '{}'", given));
+  if (error != std::errc{} || end != given.data() + given.size() || queues == 0 || queues > config::kMaxQueuePairs) {
+    throw Failure(kExitUsage,
+                  fmt::format("--queues: a number from 1 to {} is needed, not '{}'", config::kMaxQueuePairs, given));
   }
   return queues;
 }

@@ -143,6 +143,7 @@ TEST(PortAdd, RefusesCombinationsThatMakeNoSense) {
       {"--vhostuser", "p", "--mode", "sideways"},
       {"--vhostuser", "p", "--queues", "0"},
       {"--vhostuser", "p", "--queues", "-1"},
+      {"--vhostuser", "p", "--queues", "129"},
       {"--vhostuser", "p", "--queues", "2x"},
   };
   for (const auto& wrong : kWrong) {

@@ -22,6 +22,7 @@ namespace {
 
 using dataplane::UniqueFd;
 using vhost::MessageHeader;
+using vhost::PackedDescriptor;
 using vhost::RequestType;
 using vhost::VringDescriptor;
 
@@ -71,11 +72,18 @@ vhost::VringUsedElement NullGuest::Ring::used_element(uint16_t index) const noex
 }
 
 NullGuest::NullGuest(NullGuestOptions options) : options_(std::move(options)) {
-  if (!std::has_single_bit(options_.ring_size) || options_.n_regions == 0)
-    throw std::invalid_argument("null guest: ring size must be a power of two, regions at least one");
+  NullGuestOptions& o = options_;
+  if (o.send_ring_size == 0) o.send_ring_size = o.ring_size;
+  if (o.is_packed) o.features |= bit(vhost::feature::kRingPacked);
+  if (o.is_in_order) o.features |= bit(vhost::feature::kInOrder);
+  const bool has_sizes =
+      o.is_packed ? o.ring_size != 0 && o.ring_size <= vhost::kMaxRingSize && o.send_ring_size <= vhost::kMaxRingSize
+                  : std::has_single_bit(o.ring_size) && std::has_single_bit(o.send_ring_size);
+  if (!has_sizes || o.n_regions == 0)
+    throw std::invalid_argument("null guest: split rings need a power of two, memory at least one region");
   const auto n_rings = static_cast<uint16_t>(2 * options_.n_pairs);
-  const size_t size = options_.ring_size;
-  const size_t buffers = size * n_rings * (std::max(options_.send_buffer, options_.receive_buffer) + kBufferGap + 64);
+  const size_t size = std::max(o.ring_size, o.send_ring_size);
+  const size_t buffers = size * n_rings * (std::max(o.send_buffer, o.receive_buffer) + kBufferGap + 64);
   for (unsigned i = 0; i < options_.n_regions; ++i) {
     const size_t wanted = (i == 0 ? n_rings * (size * 32 + 4 * kPage) : 0) + buffers + kPage;
     Region r;
@@ -90,18 +98,14 @@ NullGuest::NullGuest(NullGuestOptions options) : options_(std::move(options)) {
   }
   buffers_.resize(n_rings);
   for (uint16_t i = 0; i < n_rings; ++i) {
-    auto ring = std::make_unique<Ring>();
-    ring->size = options_.ring_size;
-    ring->descriptors = reinterpret_cast<VringDescriptor*>(allocate(0, sizeof(VringDescriptor) * size, kPage));
-    ring->available = reinterpret_cast<uint16_t*>(allocate(0, vhost::vring_available_bytes(size), 64));
-    ring->used = allocate(0, vhost::vring_used_bytes(size), 64);
+    make_ring(i);
     const bool is_send = i % 2 != 0;
-    for (size_t d = 0; d < size; ++d) {
+    for (size_t d = 0; d < rings_[i]->size; ++d) {
       const size_t region = options_.n_regions == 1 ? 0 : 1 + d % (options_.n_regions - 1);
       const size_t bytes = is_send ? options_.send_buffer : options_.receive_buffer / options_.receive_chain;
       buffers_[i].push_back(allocate(region, bytes + kBufferGap, 64));
     }
-    rings_.push_back(std::move(ring));
+    for (const uint8_t* b : buffers_[i]) rings_[i]->addresses.push_back(guest_address(b));
   }
   reset_rings();
   if (!options_.listens) return;
@@ -126,14 +130,41 @@ uint8_t* NullGuest::allocate(size_t region, size_t bytes, size_t alignment) {
   return r.base + at;
 }
 
+void NullGuest::make_ring(uint16_t index) {
+  auto ring = std::make_unique<Ring>();
+  ring->size = index % 2 != 0 ? options_.send_ring_size : options_.ring_size;
+  const size_t size = ring->size;
+  if (options_.is_packed) {
+    ring->packed = reinterpret_cast<PackedDescriptor*>(allocate(0, sizeof(PackedDescriptor) * size, kPage));
+    ring->driver_event = reinterpret_cast<vhost::PackedEvent*>(allocate(0, sizeof(vhost::PackedEvent), 64));
+    ring->device_event = reinterpret_cast<vhost::PackedEvent*>(allocate(0, sizeof(vhost::PackedEvent), 64));
+  } else {
+    ring->descriptors = reinterpret_cast<VringDescriptor*>(allocate(0, sizeof(VringDescriptor) * size, kPage));
+    ring->available = reinterpret_cast<uint16_t*>(allocate(0, vhost::vring_available_bytes(size), 64));
+    ring->used = allocate(0, vhost::vring_used_bytes(size), 64);
+  }
+  rings_.push_back(std::move(ring));
+}
+
 void NullGuest::reset_rings() {
   for (uint16_t i = 0; i < rings_.size(); ++i) {
     Ring& r = *rings_[i];
-    std::memset(r.descriptors, 0, sizeof(VringDescriptor) * r.size);
-    std::memset(r.available, 0, vhost::vring_available_bytes(r.size));
-    std::memset(r.used, 0, vhost::vring_used_bytes(r.size));
-    r.available_idx = r.last_used = 0;
+    if (r.is_packed()) {
+      std::fill_n(r.packed, r.size, PackedDescriptor{});
+      *r.driver_event = *r.device_event = {};
+      r.next_available = r.next_used = {};
+      r.base = vhost::kPackedFreshBase;
+      r.n_slots.assign(r.size, 0);
+      r.n_posted = 0;
+      r.is_shuffled = false;
+    } else {
+      std::memset(r.descriptors, 0, sizeof(VringDescriptor) * r.size);
+      std::memset(r.available, 0, vhost::vring_available_bytes(r.size));
+      std::memset(r.used, 0, vhost::vring_used_bytes(r.size));
+      r.available_idx = r.last_used = 0;
+    }
     r.chains.assign(r.size, {});
+    r.sent.clear();
     r.free.resize(r.size);
     std::iota(r.free.rbegin(), r.free.rend(), uint16_t{0});
     if (i % 2 == 0) post_receive_buffers(r, i);
@@ -143,7 +174,12 @@ void NullGuest::reset_rings() {
 void NullGuest::post_receive_buffers(Ring& r, uint16_t index) {
   const uint16_t chain = options_.receive_chain;
   const uint32_t size = options_.receive_buffer / chain;
-  for (uint16_t head = 0; head + chain <= r.size; head = static_cast<uint16_t>(head + chain)) {
+  for (uint32_t at = 0; at + chain <= r.size; at += chain) {
+    const auto head = static_cast<uint16_t>(at);
+    if (r.is_packed()) {
+      post_packed(r, index, head);
+      continue;
+    }
     for (uint16_t k = 0; k < chain; ++k) {
       const auto d = static_cast<uint16_t>(head + k);
       const bool is_last = k + 1 == chain;
@@ -153,7 +189,7 @@ void NullGuest::post_receive_buffers(Ring& r, uint16_t index) {
     }
     r.put_available(head);
   }
-  r.publish_available();
+  if (!r.is_packed()) r.publish_available();
 }
 
 // --- connection ---------------------------------------------------------------------------------------------------
@@ -295,11 +331,12 @@ void NullGuest::send_memory_table() {
 void NullGuest::start_ring(uint16_t index) {
   Ring& r = *rings_.at(index);
   set_state(RequestType::set_vring_num, index, r.size);
-  set_state(RequestType::set_vring_base, index, r.used_idx());
-  send_message(
-      RequestType::set_vring_addr,
-      bytes_of(vhost::VringAddress{index, 0, reinterpret_cast<uint64_t>(r.descriptors),
-                                   reinterpret_cast<uint64_t>(r.used), reinterpret_cast<uint64_t>(r.available), 0}));
+  set_state(RequestType::set_vring_base, index, r.is_packed() ? r.base : r.used_idx());
+  const auto at = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
+  const vhost::VringAddress address =
+      r.is_packed() ? vhost::VringAddress{index, 0, at(r.packed), at(r.device_event), at(r.driver_event), 0}
+                    : vhost::VringAddress{index, 0, at(r.descriptors), at(r.used), at(r.available), 0};
+  send_message(RequestType::set_vring_addr, bytes_of(address));
   if (options_.can_kick) r.kick = make_eventfd();
   if (options_.wants_calls) r.call = make_eventfd();
   set_file(RequestType::set_vring_kick, index, r.kick.get());
@@ -316,6 +353,7 @@ uint32_t NullGuest::stop_ring(uint16_t index) {
   vhost::VringState state{};
   if (!answer || answer->size() != sizeof state) throw std::runtime_error("null guest: no base in the answer");
   std::memcpy(&state, answer->data(), sizeof state);
+  rings_.at(index)->base = state.value;
   return state.value;
 }
 
@@ -332,7 +370,8 @@ void NullGuest::handshake() {
 // --- frames -------------------------------------------------------------------------------------------------------
 
 uint16_t NullGuest::header_size() const noexcept {
-  return (options_.features & (bit(vhost::feature::kMrgRxbuf) | bit(vhost::feature::kVersion1))) != 0 ? 12 : 10;
+  namespace f = vhost::feature;
+  return (options_.features & (bit(f::kMrgRxbuf) | bit(f::kVersion1) | bit(f::kRingPacked))) != 0 ? 12 : 10;
 }
 
 uint64_t NullGuest::guest_address(const void* p) const {
@@ -381,8 +420,18 @@ bool NullGuest::send(std::span<const uint8_t> frame, const SendOptions& o) {
     ids.push_back(d);
   }
   chain.back().flags = 0;
+  const uint16_t head = r.is_packed() ? put_packed_chain(r, index, ids, chain, o.is_indirect)
+                                      : put_chain(r, index, ids, chain, o.is_indirect);
+  r.chains[head] = std::move(ids);
+  r.sent.push_back(head);
+  if (o.kicks) kick(index);
+  return true;
+}
+
+uint16_t NullGuest::put_chain(Ring& r, uint16_t index, std::vector<uint16_t>& ids, std::vector<VringDescriptor>& chain,
+                              bool is_indirect) {
   uint16_t head;
-  if (o.is_indirect) {
+  if (is_indirect) {
     for (size_t i = 0; i + 1 < chain.size(); ++i) chain[i].next = static_cast<uint16_t>(i + 1);
     head = r.free.back();
     r.free.pop_back();
@@ -398,43 +447,61 @@ bool NullGuest::send(std::span<const uint8_t> frame, const SendOptions& o) {
     }
     head = ids.front();
   }
-  r.chains[head] = std::move(ids);
   r.put_available(head);
   r.publish_available();
-  if (o.kicks) kick(index);
-  return true;
+  return head;
+}
+
+void NullGuest::take_back(Ring& r, uint32_t head) {
+  if (head >= r.size) return;
+  r.free.insert(r.free.end(), r.chains[head].begin(), r.chains[head].end());
+  r.chains[head].clear();
+  if (const auto at = std::find(r.sent.begin(), r.sent.end(), head); at != r.sent.end()) r.sent.erase(at);
 }
 
 uint16_t NullGuest::reclaim(uint16_t pair) {
   Ring& r = *rings_.at(2 * pair + 1);
   uint16_t n = 0;
-  for (const uint16_t end = r.used_idx(); r.last_used != end; ++r.last_used, ++n) {
-    const uint32_t head = r.used_element(r.last_used).id;
-    if (head >= r.size) continue;
-    r.free.insert(r.free.end(), r.chains[head].begin(), r.chains[head].end());
-    r.chains[head].clear();
+  while (r.has_used()) {
+    const uint32_t named = r.is_packed() ? r.packed[r.next_used.index].id : r.used_element(r.last_used).id;
+    // With IN_ORDER what is used may stand for a batch: for all up to the one it names (virtio 1.2 §2.7.9, §2.8.14).
+    for (bool is_last = false; !is_last; ++n) {
+      const uint32_t head = options_.is_in_order && !r.sent.empty() ? r.sent.front() : named;
+      is_last = head == named;
+      if (r.is_packed())
+        r.next_used.advance(std::max<uint32_t>(1, head < r.size ? r.n_slots[head] : 1), r.size);
+      else
+        ++r.last_used;
+      take_back(r, head);
+    }
   }
   return n;
+}
+
+std::vector<uint8_t> NullGuest::take_used(Ring& r, uint16_t index) {
+  if (r.is_packed()) return take_used_packed(r, index);
+  const vhost::VringUsedElement e = r.used_element(r.last_used++);
+  std::vector<uint8_t> bytes;
+  uint32_t left = e.size;
+  for (uint32_t d = e.id;; d = r.descriptors[d].next) {
+    const uint32_t here = std::min(left, r.descriptors[d].size);
+    bytes.insert(bytes.end(), buffers_[index][d], buffers_[index][d] + here);
+    left -= here;
+    if ((r.descriptors[d].flags & VringDescriptor::kNext) == 0) break;
+  }
+  r.put_available(static_cast<uint16_t>(e.id));
+  return bytes;
 }
 
 std::vector<NullGuest::Received> NullGuest::receive(uint16_t pair) {
   const auto index = static_cast<uint16_t>(2 * pair);
   Ring& r = *rings_.at(index);
   std::vector<Received> frames;
-  const uint16_t end = r.used_idx();
-  while (r.last_used != end) {
+  while (r.has_used()) {
     Received received;
     uint16_t n = 1;
-    for (uint16_t k = 0; k < n && r.last_used != end; ++k, ++r.last_used) {
-      const vhost::VringUsedElement e = r.used_element(r.last_used);
-      std::vector<uint8_t> bytes;
-      uint32_t left = e.size;
-      for (uint32_t d = e.id;; d = r.descriptors[d].next) {
-        const uint32_t here = std::min(left, r.descriptors[d].size);
-        bytes.insert(bytes.end(), buffers_[index][d], buffers_[index][d] + here);
-        left -= here;
-        if ((r.descriptors[d].flags & VringDescriptor::kNext) == 0) break;
-      }
+    for (uint16_t k = 0; k < n && r.has_used(); ++k) {
+      const std::vector<uint8_t> bytes = take_used(r, index);
       size_t skip = 0;
       if (k == 0) {
         if (bytes.size() < header_size()) break;
@@ -444,11 +511,10 @@ std::vector<NullGuest::Received> NullGuest::receive(uint16_t pair) {
         received.n_buffers = n;
       }
       received.frame.insert(received.frame.end(), bytes.begin() + static_cast<std::ptrdiff_t>(skip), bytes.end());
-      r.put_available(static_cast<uint16_t>(e.id));
     }
     frames.push_back(std::move(received));
   }
-  r.publish_available();
+  if (!r.is_packed()) r.publish_available();
   return frames;
 }
 
@@ -469,20 +535,28 @@ uint64_t NullGuest::take_calls(uint16_t ring) {
 void NullGuest::lay_out(std::span<const std::vector<uint8_t>> frames) {
   Ring& r = *rings_.at(1);
   frames_.clear();
+  laid_out_.clear();
   for (uint16_t d = 0; d < r.size; ++d) {
     const std::vector<uint8_t>& frame = frames[d % frames.size()];
     std::vector<uint8_t> bytes(header_size());
     bytes.insert(bytes.end(), frame.begin(), frame.end());
     if (bytes.size() > options_.send_buffer) throw std::invalid_argument("null guest: frame larger than a buffer");
     std::memcpy(buffers_[1][d], bytes.data(), bytes.size());
-    r.descriptors[d] = {guest_address(buffers_[1][d]), static_cast<uint32_t>(bytes.size()), 0, 0};
-    r.available[2 + d] = d;
+    const auto size = static_cast<uint32_t>(bytes.size());
+    if (r.is_packed()) {
+      r.packed[d].address = r.addresses[d];
+      laid_out_.push_back(size | uint64_t{d} << 32);
+    } else {
+      r.descriptors[d] = {r.addresses[d], size, 0, 0};
+      r.available[2 + d] = d;
+    }
     frames_.push_back(std::move(bytes));
   }
 }
 
 void NullGuest::poll_send(uint16_t burst) noexcept {
   Ring& r = *rings_[1];
+  if (r.is_packed()) return poll_send_packed(r, burst);
   const uint16_t used = r.used_idx();
   counters_.sent += static_cast<uint16_t>(used - r.last_used);
   r.last_used = used;
@@ -503,6 +577,7 @@ void NullGuest::poll_send(uint16_t burst) noexcept {
 
 uint16_t NullGuest::poll_receive(uint16_t burst) noexcept {
   Ring& r = *rings_[0];
+  if (r.is_packed()) return poll_receive_packed(r, burst);
   const uint16_t n = std::min(static_cast<uint16_t>(r.used_idx() - r.last_used), burst);
   if (n == 0) return 0;
   for (uint16_t i = 0; i < n; ++i) r.put_available(static_cast<uint16_t>(r.used_element(r.last_used++).id));

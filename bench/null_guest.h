@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A vhost-user front end without DPDK that plays a guest: it negotiates, lends memory, and owns the driver's side of
-// the split rings. For benches it costs as little as possible (frames and descriptors are laid out once, to send is to
-// move the avail index, to receive is to read the used ring and post the buffers again); for tests it can send any
-// frame in any layout, misbehave byte by byte, leave and come back. Used by one thread at a time.
+// the rings, split or packed. For benches it costs as little as possible (frames and descriptors are laid out once, to
+// send is to move the avail index, to receive is to read the used ring and post the buffers again; in a packed ring
+// both are one store a descriptor); for tests it can send any frame in any layout, misbehave byte by byte, leave and
+// come back. Used by one thread at a time.
 #pragma once
 
 #include "dataplane/unique_fd.h"
 #include "dataplane/vhost/features.h"
+#include "dataplane/vhost/packed_layout.h"
 #include "dataplane/vhost/protocol.h"
 #include "dataplane/vhost/ring.h"
 #include "dataplane/virtio_net_header.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,7 +27,7 @@ namespace weft::bench {
 
 namespace vhost = dataplane::vhost;
 
-/// Features of a modern Linux guest: all that weft offers.
+/// Features of a modern Linux guest: all that weft offers but packed rings and IN_ORDER.
 [[nodiscard]] uint64_t linux_guest_features() noexcept;
 
 struct NullGuestOptions {
@@ -33,7 +36,10 @@ struct NullGuestOptions {
   uint64_t features = linux_guest_features();
   uint64_t protocol_features = vhost::protocol_feature::kMq | vhost::protocol_feature::kReplyAck;
   uint16_t n_pairs = 1;
-  uint16_t ring_size = 256;
+  bool is_packed = false;    // RING_PACKED, added to `features`
+  bool is_in_order = false;  // IN_ORDER, likewise
+  uint16_t ring_size = 256;  // of receive rings, and of send rings unless named; packed rings may have any size
+  uint16_t send_ring_size = 0;
   uint32_t send_buffer = 2048;     // bytes behind each send descriptor
   uint32_t receive_buffer = 2048;  // bytes of each receive buffer, virtio-net header included
   uint16_t receive_chain = 1;      // descriptors that make up one receive buffer
@@ -44,18 +50,43 @@ struct NullGuestOptions {
 
 class NullGuest {
  public:
-  /// One side of the rings as the driver has it.
+  /// One ring as the driver has it, of either kind.
   struct Ring {
     uint16_t size = 0;
-    vhost::VringDescriptor* descriptors = nullptr;
-    uint16_t* available = nullptr;              // flags, idx, ring …, used_event
-    uint8_t* used = nullptr;                    // flags, idx, elements …, avail_event
-    uint16_t available_idx = 0;                 // next to fill
-    uint16_t last_used = 0;                     // next to read
-    std::vector<uint16_t> free;                 // descriptors not in use (send rings)
-    std::vector<std::vector<uint16_t>> chains;  // by head: what to free with it
+    std::vector<uint16_t> free;                 // buffers not in use, of a split ring descriptors too (send rings)
+    std::vector<std::vector<uint16_t>> chains;  // by head or id: what to free with it
+    std::deque<uint16_t> sent;                  // heads or ids in the switch's hands, in the order of sending
     dataplane::UniqueFd kick, call;
 
+    // A split one.
+    vhost::VringDescriptor* descriptors = nullptr;
+    uint16_t* available = nullptr;  // flags, idx, ring …, used_event
+    uint8_t* used = nullptr;        // flags, idx, elements …, avail_event
+    uint16_t available_idx = 0;     // next to fill
+    uint16_t last_used = 0;         // next to read
+
+    // A packed one.
+    vhost::PackedDescriptor* packed = nullptr;  // nullptr: it is a split one
+    vhost::PackedEvent* driver_event = nullptr;
+    vhost::PackedEvent* device_event = nullptr;
+    vhost::PackedPosition next_available, next_used;
+    uint32_t base = vhost::kPackedFreshBase;  // what the switch is told at the next start
+    std::vector<uint16_t> n_slots;            // by id
+    std::vector<uint64_t> addresses;          // of buffers
+    uint16_t n_posted = 0;                    // slots in the switch's hands, for bursts
+    bool is_shuffled = false;                 // buffers came back in another order than they were posted in
+
+    [[nodiscard]] bool is_packed() const noexcept { return packed != nullptr; }
+    [[nodiscard]] bool is_used(vhost::PackedPosition at) const noexcept {
+      const uint16_t flags = __atomic_load_n(&packed[at.index].flags, __ATOMIC_ACQUIRE);
+      return (flags & vhost::kPackedLapFlags) == at.used_flags();
+    }
+    /// Makes a chain available: its descriptors, to which the flags of the lap are added, in the next slots.
+    void put_packed(std::span<const vhost::PackedDescriptor> chain) noexcept;
+    /// Something has been used that was not read yet.
+    [[nodiscard]] bool has_used() const noexcept { return is_packed() ? is_used(next_used) : last_used != used_idx(); }
+
+    // Of a split one:
     [[nodiscard]] uint16_t used_idx() const noexcept {
       return __atomic_load_n(reinterpret_cast<const uint16_t*>(used + 2), __ATOMIC_ACQUIRE);
     }
@@ -167,7 +198,21 @@ class NullGuest {
     size_t allocated = 0;
   };
   uint8_t* allocate(size_t region, size_t bytes, size_t alignment);
+  void make_ring(uint16_t index);
   void post_receive_buffers(Ring& ring, uint16_t index);
+  void post_packed(Ring& ring, uint16_t index, uint16_t head);
+  /// Puts a chain into the ring and returns its head, which may be a further buffer that holds a table.
+  uint16_t put_chain(Ring& ring, uint16_t index, std::vector<uint16_t>& buffers,
+                     std::vector<vhost::VringDescriptor>& chain, bool is_indirect);
+  uint16_t put_packed_chain(Ring& ring, uint16_t index, std::vector<uint16_t>& buffers,
+                            std::span<const vhost::VringDescriptor> chain, bool is_indirect);
+  void take_back(Ring& ring, uint32_t head);
+  /// The bytes of the next used receive buffer, which is posted again.
+  std::vector<uint8_t> take_used(Ring& ring, uint16_t index);
+  std::vector<uint8_t> take_used_packed(Ring& ring, uint16_t index);
+  uint16_t count_used(Ring& ring) noexcept;
+  void poll_send_packed(Ring& ring, uint16_t burst) noexcept;
+  uint16_t poll_receive_packed(Ring& ring, uint16_t burst) noexcept;
 
   NullGuestOptions options_;
   dataplane::UniqueFd listener_, socket_;
@@ -175,6 +220,7 @@ class NullGuest {
   std::vector<std::unique_ptr<Ring>> rings_;
   std::vector<std::vector<uint8_t*>> buffers_;  // [ring][descriptor]
   std::vector<std::vector<uint8_t>> frames_;    // laid out, header first; by send descriptor
+  std::vector<uint64_t> laid_out_;              // of a packed ring: size and id of each descriptor as it lies there
   bool rewrites_ = false;
   Counters counters_;
 };

@@ -80,6 +80,11 @@ void guarded(const char* what, F&& f) noexcept {
 }
 
 /// Who a guest's port is towards the makers of ports.
+/// The folder a file is in.
+std::string folder_of(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
 std::string guest_id(const std::string& name) { return "port/" + name; }
 
 SocketAccess access_of(const config::SocketPermissions& p) { return {p.owner, p.group, p.mode.value_or(0660)}; }
@@ -118,7 +123,8 @@ void Daemon::make_all() {
       });
   open_store();
   make_engine();
-  ports_ = std::make_unique<PortMaker>(PortMaker::Context{io_, engine_->rcu(), *state_, config_.switch_.sockets},
+  ports_ = std::make_unique<PortMaker>(PortMaker::Context{io_, engine_->rcu(), *state_, config_.switch_.sockets,
+                                                          folder_of(config_.switch_.control.path)},
                                        [this](const std::string& id, MacAddress mac) { announce(id, mac); });
   services_ = std::make_unique<Services>(
       io_, *store_, [this](std::span<const uint8_t> frame, NetworkId network) { engine_->inject(frame, network); },

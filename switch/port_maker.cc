@@ -5,6 +5,8 @@
 #include "dataplane/tap_port.h"
 #include "dataplane/vhost/port.h"
 
+#include <cctype>
+#include <filesystem>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -33,6 +35,18 @@ std::runtime_error explain(const config::Location& where, const std::string& wha
                            const std::string& key) {
   const std::string place = where.to_string();
   return std::runtime_error(fmt::format("{}{}{}: {} (key: {})", place, place.empty() ? "" : ": ", what, why, key));
+}
+
+/// Where the port of that id keeps the positions of its packed rings; makes the folder.
+std::string positions_file(const std::string& run_folder, const std::string& id) {
+  std::string name;
+  for (const char c : id) {
+    const bool is_plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+    name += is_plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+  }
+  const std::filesystem::path folder = std::filesystem::path(run_folder) / "rings";
+  std::filesystem::create_directories(folder);
+  return folder / name;
 }
 
 std::string first_of(const std::string& a, const std::string& b) { return a.empty() ? b : a; }
@@ -88,6 +102,7 @@ std::unique_ptr<Port> PortMaker::make(const std::string& name, const std::string
     vhost::PortCallbacks callbacks;
     callbacks.on_mac_announce = [this, id](wire::MacAddress mac) { on_announce_(id, mac); };
     try {
+      config.positions = positions_file(context_.run_folder, id);
       return std::make_unique<vhost::VhostUserPort>(id.substr(id.find('/') + 1), std::move(config),
                                                     std::move(callbacks), context_.io, context_.rcu);
     } catch (const std::exception& e) {

@@ -28,6 +28,7 @@ class PortMaker {
     dataplane::Rcu& rcu;
     State& state;
     const config::SocketPermissions& sockets;  // what a vhost-user socket has that says nothing itself
+    std::string run_folder;                    // in memory: what ends with the machine but not with this process
   };
   /// Called on the control thread when a guest announces its MAC after a migration (SEND_RARP); `id` is make()'s. The
   /// MAC is what the front end says, not checked.

@@ -26,7 +26,7 @@ std::span<const uint8_t> bytes_of(const T& value) noexcept {
 }  // namespace
 
 Connection::Connection(boost::asio::io_context& io, UniqueFd socket, uint16_t n_pairs, int trouble_fd, RingHost& host,
-                       Rcu& rcu, PortLog& log, Events events)
+                       PackedRecords& records, Rcu& rcu, PortLog& log, Events events)
     : io_(io),
       channel_(std::move(socket)),
       watch_(io, channel_.socket()),
@@ -34,7 +34,7 @@ Connection::Connection(boost::asio::io_context& io, UniqueFd socket, uint16_t n_
       rcu_(rcu),
       log_(&log),
       events_(std::move(events)),
-      device_(std::make_unique<Device>(n_pairs, trouble_fd, host)) {}
+      device_(std::make_unique<Device>(n_pairs, trouble_fd, host, records)) {}
 
 Connection::~Connection() { watch_.release(); }
 

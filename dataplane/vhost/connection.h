@@ -32,8 +32,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     /// `is_error`: the front end was cut off for it; otherwise it left.
     std::function<void(const std::string& reason, bool is_error)> ended;
   };
-  Connection(boost::asio::io_context& io, UniqueFd socket, uint16_t n_pairs, int trouble_fd, RingHost& host, Rcu& rcu,
-             PortLog& log, Events events);
+  Connection(boost::asio::io_context& io, UniqueFd socket, uint16_t n_pairs, int trouble_fd, RingHost& host,
+             PackedRecords& records, Rcu& rcu, PortLog& log, Events events);
   ~Connection();
 
   void start();

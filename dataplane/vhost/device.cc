@@ -19,19 +19,24 @@ tl::unexpected<std::string> fail(std::string text) { return tl::unexpected(std::
 
 }  // namespace
 
-const uint64_t kOfferedFeatures =
-    bit(feature::kCsum) | bit(feature::kGuestCsum) | bit(feature::kMtu) | bit(feature::kGuestTso4) |
-    bit(feature::kGuestTso6) | bit(feature::kGuestEcn) | bit(feature::kHostTso4) | bit(feature::kHostTso6) |
-    bit(feature::kHostEcn) | bit(feature::kMrgRxbuf) | bit(feature::kStatus) | bit(feature::kCtrlVq) |
-    bit(feature::kGuestAnnounce) | bit(feature::kMq) | bit(feature::kAnyLayout) | bit(feature::kIndirectDesc) |
-    bit(feature::kEventIdx) | bit(feature::kVersion1) | bit(feature::kProtocolFeatures);
+const uint64_t kOfferedFeatures = bit(feature::kCsum) | bit(feature::kGuestCsum) | bit(feature::kMtu) |
+                                  bit(feature::kGuestTso4) | bit(feature::kGuestTso6) | bit(feature::kGuestEcn) |
+                                  bit(feature::kHostTso4) | bit(feature::kHostTso6) | bit(feature::kHostEcn) |
+                                  bit(feature::kMrgRxbuf) | bit(feature::kStatus) | bit(feature::kCtrlVq) |
+                                  bit(feature::kGuestAnnounce) | bit(feature::kMq) | bit(feature::kAnyLayout) |
+                                  bit(feature::kIndirectDesc) | bit(feature::kEventIdx) | bit(feature::kVersion1) |
+                                  bit(feature::kProtocolFeatures) | bit(feature::kRingPacked) | bit(feature::kInOrder);
 
 const uint64_t kOfferedProtocolFeatures = protocol_feature::kMq | protocol_feature::kRarp |
                                           protocol_feature::kReplyAck | protocol_feature::kNetMtu |
                                           protocol_feature::kConfigureMemSlots;
 
-Device::Device(uint16_t n_pairs, int trouble_fd, RingHost& host)
-    : n_pairs_(n_pairs), trouble_fd_(trouble_fd), host_(host), memory_(std::make_shared<GuestMemory>()) {}
+Device::Device(uint16_t n_pairs, int trouble_fd, RingHost& host, PackedRecords& records)
+    : n_pairs_(n_pairs),
+      trouble_fd_(trouble_fd),
+      host_(host),
+      records_(records),
+      memory_(std::make_shared<GuestMemory>()) {}
 
 Device::~Device() = default;
 
@@ -91,7 +96,9 @@ void Device::settle(const RingSet& rings) noexcept {
   const RingSet due = unsettled_ & rings;
   for (uint16_t i = 0; i < rings_.size(); ++i) {
     if (!due[i]) continue;
-    rings_[i]->base = rings_[i]->view->last_available;
+    const RingView& view = *rings_[i]->view;
+    rings_[i]->base = view.last_available;
+    rings_[i]->position = view.published;
     rings_[i]->view.reset();
   }
   unsettled_ &= ~due;
@@ -221,15 +228,21 @@ Device::Done Device::set_file(RequestType type, const VringFile& file, std::vect
 Device::Done Device::set_vring(RequestType type, const VringState& state) {
   switch (type) {
     case RequestType::set_vring_num:
-      if (!std::has_single_bit(state.value) || state.value > kMaxRingSize)
-        return fail(fmt::format("ring {} cannot have {} entries: not a power of two up to {}", state.index, state.value,
-                                kMaxRingSize));
+      if (state.value == 0 || state.value > kMaxRingSize || (!is_packed() && !std::has_single_bit(state.value)))
+        return fail(fmt::format("ring {} cannot have {} entries: not {} up to {}", state.index, state.value,
+                                is_packed() ? "a number" : "a power of two", kMaxRingSize));
       ring(state.index).size = state.value;
       break;
-    case RequestType::set_vring_base:
-      ring(state.index).base = static_cast<uint16_t>(state.value);
-      ring(state.index).is_broken = false;
+    case RequestType::set_vring_base: {
+      Ring& r = ring(state.index);
+      // Of a packed ring the low half is where it takes buffers, the high one where it gives them back. Both are one
+      // whenever a ring is stopped, and not every front end fills in the high one.
+      r.told_base = r.base = static_cast<uint16_t>(state.value);
+      r.position = PackedPosition::from_bits(r.told_base);
+      r.is_base_told = true;
+      r.is_broken = false;
       break;
+    }
     default:
       ring(state.index).is_enabled = state.value != 0;
       break;
@@ -249,8 +262,14 @@ Device::Done Device::get_vring_base(uint32_t index) {
   r.has_kick = false;
   r.is_broken = false;
   r.kick.reset();
-  return Answer{Answer::Kind::vring_state, 0, {index, r.base}};
+  if (!is_packed()) return Answer{Answer::Kind::vring_state, 0, {index, r.base}};
+  // From here on the front end knows.
+  if (index < 2 * n_pairs_) records_[static_cast<uint16_t>(index)].size = 0;
+  const uint16_t bits = r.position.bits();
+  return Answer{Answer::Kind::vring_state, 0, {index, bits | uint32_t{bits} << 16}};
 }
+
+bool Device::is_packed() const noexcept { return (features_ & bit(feature::kRingPacked)) != 0; }
 
 bool Device::may_run(uint16_t index) const noexcept {
   const bool has_mq = has_protocol_feature(protocol_feature::kMq);
@@ -277,7 +296,8 @@ RingFeatures Device::ring_features(uint16_t index) const noexcept {
   RingFeatures f;
   f.event_idx = has(feature::kEventIdx);
   f.mergeable = has(feature::kMrgRxbuf);
-  f.header_size = f.mergeable || has(feature::kVersion1) ? 12 : 10;
+  f.in_order = has(feature::kInOrder);
+  f.header_size = f.mergeable || has(feature::kVersion1) || has(feature::kRingPacked) ? 12 : 10;
   const bool sends = is_send_ring(index);
   // The segmentation bits depend on the checksum bit (virtio 1.2 §5.1.3.1).
   OffloadSet& o = f.offloads;
@@ -288,36 +308,66 @@ RingFeatures Device::ring_features(uint16_t index) const noexcept {
   return f;
 }
 
-std::string Device::start(uint16_t index) {
-  Ring& r = *rings_[index];
-  const auto at = [&](uint64_t address, size_t size, size_t alignment) -> uint8_t* {
-    uint8_t* p = memory_->from_user(address, size);
-    return reinterpret_cast<uintptr_t>(p) % alignment == 0 ? p : nullptr;
-  };
+/// Where an address of the front end is here, if it is aligned and all of it guest memory; else nullptr.
+uint8_t* Device::at(uint64_t address, size_t size, size_t alignment) const {
+  uint8_t* p = memory_->from_user(address, size);
+  return reinterpret_cast<uintptr_t>(p) % alignment == 0 ? p : nullptr;
+}
+
+/// The addresses of a split ring, and where it stands.
+std::string Device::place_split(const Ring& r, RingView& view) const {
+  if (!std::has_single_bit(r.size)) return "its size is no power of two";
   // Alignments: virtio 1.2 §2.7.
   uint8_t* descriptors = at(r.address->descriptors, sizeof(VringDescriptor) * r.size, 16);
   uint8_t* available = at(r.address->available, vring_available_bytes(r.size), 2);
   uint8_t* used = at(r.address->used, vring_used_bytes(r.size), 4);
   if (descriptors == nullptr || available == nullptr || used == nullptr)
     return "its addresses are misaligned or outside the guest's memory";
+  view.descriptors = reinterpret_cast<const VringDescriptor*>(descriptors);
+  view.available = reinterpret_cast<uint16_t*>(available);
+  view.used = used;
+  // Nothing is ever in flight while a ring is stopped, so both positions are one; and where the two disagree
+  // (a back end before us died) the guest knows only what was put into the used ring.
+  const uint16_t position = __atomic_load_n(reinterpret_cast<const uint16_t*>(used + 2), __ATOMIC_ACQUIRE);
+  view.last_available = view.seen_available = view.used_idx = view.published_idx = position;
+  // Not armed: the worker that finds the ring polls. Used buffers of the guest's receive ring never need a
+  // kick.
+  __atomic_store_n(reinterpret_cast<uint16_t*>(used), view.features.event_idx ? uint16_t{0} : kUsedNoNotify,
+                   __ATOMIC_RELAXED);
+  return {};
+}
 
+/// The same of a packed one.
+std::string Device::place_packed(Ring& r, RingView& view, PackedRecord& record) const {
+  // Alignments: virtio 1.2 §2.8.10.
+  uint8_t* slots = at(r.address->descriptors, sizeof(PackedDescriptor) * r.size, 16);
+  uint8_t* driver_event = at(r.address->available, sizeof(PackedEvent), 4);
+  uint8_t* device_event = at(r.address->used, sizeof(PackedEvent), 4);
+  if (slots == nullptr || driver_event == nullptr || device_event == nullptr)
+    return "its addresses are misaligned or outside the guest's memory";
+  if (r.position.index >= r.size) return "its base lies beyond its end";
+  view.packed = {reinterpret_cast<PackedDescriptor*>(slots), r.size, reinterpret_cast<PackedEvent*>(driver_event),
+                 reinterpret_cast<PackedEvent*>(device_event)};
+  view.record = &record;
+  // A front end whose back end died names the base of the start before; the record knows how far that one came.
+  if (r.is_base_told)
+    r.position = resume(record, view.packed, r.address->descriptors, r.told_base).value_or(r.position);
+  r.is_base_told = false;
+  view.next = view.published = r.position;
+  begin(record, view.packed, r.address->descriptors, r.told_base, r.position);  // and not armed
+  return {};
+}
+
+std::string Device::start(uint16_t index) {
+  Ring& r = *rings_[index];
   auto view = std::make_unique<RingView>(*memory_, memory_gone_);
-  view->descriptors = reinterpret_cast<const VringDescriptor*>(descriptors);
-  view->available = reinterpret_cast<uint16_t*>(available);
-  view->used = used;
   view->size = r.size;
   view->features = ring_features(index);
   view->call_fd = r.call.get();
   view->has_kick = r.kick.is_open();
   view->trouble_fd = trouble_fd_;
-  // Nothing is ever in flight while a ring is stopped, so both positions are one; and where the two disagree
-  // (a back end before us died) the guest knows only what was put into the used ring.
-  const uint16_t position = __atomic_load_n(reinterpret_cast<const uint16_t*>(used + 2), __ATOMIC_ACQUIRE);
-  view->last_available = view->seen_available = view->used_idx = view->published_idx = position;
-  // Not armed: the worker that finds the ring polls. Used buffers of the guest's receive ring never need a
-  // kick.
-  __atomic_store_n(reinterpret_cast<uint16_t*>(used), view->features.event_idx ? uint16_t{0} : kUsedNoNotify,
-                   __ATOMIC_RELAXED);
+  if (std::string wrong = is_packed() ? place_packed(r, *view, records_[index]) : place_split(r, *view); !wrong.empty())
+    return wrong;
 
   r.view = std::move(view);
   if (!host_.publish(index, *r.view, r.kick.get())) {

@@ -46,7 +46,8 @@ extern const uint64_t kOfferedProtocolFeatures;
 class Device {
  public:
   /// `n_pairs` queue pairs are served; rings beyond are remembered but never run.
-  Device(uint16_t n_pairs, int trouble_fd, RingHost& host);
+  /// `records` has one for each of their rings and outlives this.
+  Device(uint16_t n_pairs, int trouble_fd, RingHost& host, PackedRecords& records);
   /// Frees rings and memory; stop_all() and a grace period must lie behind.
   ~Device();
   Device(const Device&) = delete;
@@ -98,8 +99,11 @@ class Device {
   struct Ring {
     uint32_t size = 0;
     std::optional<VringAddress> address;
-    uint16_t base = 0;
-    bool has_kick = false;  // a descriptor, or the word that there is none
+    uint16_t base = 0;          // of a split ring: where it stands
+    PackedPosition position;    // of a packed one
+    uint16_t told_base = 0;     // what the front end named last
+    bool is_base_told = false;  // and that since the ring last ran
+    bool has_kick = false;      // a descriptor, or the word that there is none
     bool is_enabled = false;
     bool is_broken = false;
     UniqueFd kick, call, error;
@@ -114,12 +118,17 @@ class Device {
   Done set_memory(GuestMemory::Result memory);
   Done get_vring_base(uint32_t index);
   [[nodiscard]] bool may_run(uint16_t index) const noexcept;
+  [[nodiscard]] bool is_packed() const noexcept;
   [[nodiscard]] std::string start(uint16_t index);
+  [[nodiscard]] uint8_t* at(uint64_t address, size_t size, size_t alignment) const;
+  [[nodiscard]] std::string place_split(const Ring& ring, RingView& view) const;
+  [[nodiscard]] std::string place_packed(Ring& ring, RingView& view, PackedRecord& record) const;
   [[nodiscard]] RingFeatures ring_features(uint16_t index) const noexcept;
 
   const uint16_t n_pairs_;
   const int trouble_fd_;
   RingHost& host_;
+  PackedRecords& records_;
   std::atomic<bool> memory_gone_{false};
   uint64_t features_ = 0;
   bool has_features_ = false;

@@ -3,6 +3,7 @@
 
 #include "dataplane/vhost/connection.h"
 #include "dataplane/vhost/log.h"
+#include "dataplane/vhost/packed_ring.h"
 #include "dataplane/vhost/split_ring.h"
 
 #include <cerrno>
@@ -40,8 +41,16 @@ struct VhostUserPort::Control : std::enable_shared_from_this<Control> {
     int rx_kick = -1;        // in `events`
   };
 
-  Control(VhostUserPort& p, std::string name, PortCallbacks c, boost::asio::io_context& i, Rcu& r)
-      : port(&p), log(std::move(name)), callbacks(std::move(c)), io(i), rcu(r), park_timer(i), trouble_watch(i) {
+  Control(VhostUserPort& p, std::string name, const std::string& positions, PortCallbacks c, boost::asio::io_context& i,
+          Rcu& r)
+      : port(&p),
+        log(std::move(name)),
+        callbacks(std::move(c)),
+        io(i),
+        rcu(r),
+        records(positions, static_cast<uint16_t>(2 * p.n_queues_)),
+        park_timer(i),
+        trouble_watch(i) {
     queues.resize(p.n_queues_);
     for (QueueControl& q : queues) q.wake = make_eventfd();
     trouble = make_eventfd();
@@ -97,8 +106,8 @@ struct VhostUserPort::Control : std::enable_shared_from_this<Control> {
     };
     events.ended = [this](const std::string& reason, bool is_error) { ended(reason, is_error); };
     RingHost& host = *port;
-    connection = std::make_shared<Connection>(io, std::move(socket), port->n_queues_, trouble.get(), host, rcu, log,
-                                              std::move(events));
+    connection = std::make_shared<Connection>(io, std::move(socket), port->n_queues_, trouble.get(), host, records, rcu,
+                                              log, std::move(events));
     log.info("front end connected");
     connection->start();
   }
@@ -142,6 +151,7 @@ struct VhostUserPort::Control : std::enable_shared_from_this<Control> {
   PortCallbacks callbacks;
   boost::asio::io_context& io;
   Rcu& rcu;
+  PackedRecords records;
   std::vector<QueueControl> queues;
   UniqueFd trouble;
   UniqueFd parked;
@@ -157,7 +167,7 @@ VhostUserPort::VhostUserPort(std::string name, PortConfig config, PortCallbacks 
   if (n_queues_ == 0 || n_queues_ > kMaxRings / 2)
     throw std::invalid_argument(fmt::format("port {}: queues: 1 to {}, not {}", name, kMaxRings / 2, n_queues_));
   queues_ = std::make_unique<Queue[]>(n_queues_);
-  control_ = std::make_shared<Control>(*this, std::move(name), std::move(callbacks), io, rcu);
+  control_ = std::make_shared<Control>(*this, std::move(name), config.positions, std::move(callbacks), io, rcu);
   control_->endpoint = Endpoint::open(
       io, config.socket, [control = control_.get()](UniqueFd socket) { control->on_socket(std::move(socket)); });
   control_->wait_trouble();
@@ -170,13 +180,19 @@ void VhostUserPort::rx(uint16_t queue, Burst& burst) noexcept {
   // Kept for rx_done: what is published may change in between.
   q.rx_now = q.rx.load(std::memory_order_acquire);
   if (q.rx_now == nullptr) return;
-  split_rx(*q.rx_now, burst);
+  if (q.rx_now->is_packed())
+    packed_rx(*q.rx_now, burst);
+  else
+    split_rx(*q.rx_now, burst);
 }
 
 void VhostUserPort::rx_done(uint16_t queue) noexcept {
   Queue& q = queues_[queue];
   if (q.rx_now == nullptr) return;
-  split_rx_done(*q.rx_now);
+  if (q.rx_now->is_packed())
+    packed_rx_done(*q.rx_now);
+  else
+    split_rx_done(*q.rx_now);
   q.rx_now = nullptr;
 }
 
@@ -186,17 +202,25 @@ void VhostUserPort::tx(uint16_t queue, std::span<Packet* const> packets) noexcep
     for (Packet* p : packets) p->drop = Drop::tx_not_ready;
     return;
   }
-  split_tx(*ring, packets);
+  if (ring->is_packed())
+    packed_tx(*ring, packets);
+  else
+    split_tx(*ring, packets);
 }
 
 bool VhostUserPort::arm(uint16_t queue) noexcept {
   RingView* ring = queues_[queue].rx.load(std::memory_order_acquire);
   // Without a ring there is nothing to wait for but its appearance, of which the wake descriptor tells.
-  return ring != nullptr && split_arm(*ring);
+  return ring != nullptr && (ring->is_packed() ? packed_arm(*ring) : split_arm(*ring));
 }
 
 void VhostUserPort::disarm(uint16_t queue) noexcept {
-  if (RingView* ring = queues_[queue].rx.load(std::memory_order_acquire)) split_disarm(*ring);
+  RingView* ring = queues_[queue].rx.load(std::memory_order_acquire);
+  if (ring == nullptr) return;
+  if (ring->is_packed())
+    packed_disarm(*ring);
+  else
+    split_disarm(*ring);
 }
 
 void VhostUserPort::attach(PortId id, uint16_t queue, EventSet& events) {

@@ -27,6 +27,9 @@ namespace weft::dataplane::vhost {
 struct PortConfig {
   SocketConfig socket;
   uint16_t queues = 1;  // pairs, 1 … kMaxRings / 2
+  /// A file of the port's own, in a folder in memory, that keeps where packed rings stand (packed_record.h). Without
+  /// one they cannot go on when this process was killed.
+  std::string positions;
 };
 
 /// Called on the control thread, from the io_context, never from inside a VhostUserPort function.
@@ -38,8 +41,8 @@ struct PortCallbacks {
 
 class VhostUserPort final : public Port, private RingHost {
  public:
-  /// Throws std::runtime_error when the socket cannot be had (endpoint.h), std::invalid_argument for
-  /// `queues`. `io` and `rcu` outlive the port; handlers left in `io` afterwards do nothing.
+  /// Throws std::runtime_error when the socket or the file cannot be had (endpoint.h, packed_record.h),
+  /// std::invalid_argument for `queues`. `io` and `rcu` outlive the port; handlers left in `io` afterwards do nothing.
   VhostUserPort(std::string name, PortConfig config, PortCallbacks callbacks, boost::asio::io_context& io, Rcu& rcu);
   /// As every port: after detach() and a grace period.
   ~VhostUserPort() override;

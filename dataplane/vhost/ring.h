@@ -3,11 +3,12 @@
 // One running virtqueue as a worker sees it: plain copies of everything it needs, and its own position. The
 // control thread fills a RingView, publishes a pointer to it (port.h), and after unpublishing touches it
 // again only when a grace period has passed; between the two it belongs to the worker that serves the queue.
-// Layouts: virtio 1.2 §2.7 (split); a packed ring (§2.8) would be a second kind of view with the same life.
+// Layouts: virtio 1.2 §2.7 (split) and §2.8 (packed, packed_layout.h).
 #pragma once
 
 #include "dataplane/offload.h"
 #include "dataplane/vhost/memory.h"
+#include "dataplane/vhost/packed_record.h"
 
 #include <atomic>
 #include <cstdint>
@@ -43,6 +44,7 @@ inline constexpr uint32_t kMaxRingSize = 32768;
 struct RingFeatures {
   bool event_idx = false;
   bool mergeable = false;  // MRG_RXBUF
+  bool in_order = false;   // IN_ORDER
   uint16_t header_size = 12;
   /// What the guest may leave undone as a sender (CSUM, HOST_*), or takes undone as a receiver (GUEST_*).
   OffloadSet offloads;
@@ -55,7 +57,9 @@ struct alignas(64) RingView {
   const VringDescriptor* descriptors = nullptr;
   uint16_t* available = nullptr;  // flags, idx, ring …, used_event
   uint8_t* used = nullptr;        // flags, idx, elements …, avail_event
-  uint32_t size = 0;              // a power of two ≤ kMaxRingSize
+  PackedRing packed;              // with slots it is a packed ring, which has none of the three above
+  PackedRecord* record = nullptr;
+  uint32_t size = 0;  // ≤ kMaxRingSize; of a split ring a power of two
   RingFeatures features;
   std::atomic<int> call_fd{-1};  // a non-blocking eventfd; -1: the guest polls. Control may change it meanwhile
   bool has_kick = false;         // the guest can kick; otherwise it must be polled
@@ -66,8 +70,13 @@ struct alignas(64) RingView {
   uint16_t seen_available = 0;  // the guest's index when it was last read: entries before it are there
   uint16_t used_idx = 0;        // next entry to give back
   uint16_t published_idx = 0;   // what the guest has been shown of used_idx
+  PackedPosition next;          // of a packed ring: next slot to take
+  PackedPosition published;     // next slot the guest will be told of
+  uint16_t n_used = 0;          // elements in the record it has not been told of
   bool reported = false;        // trouble_fd has been written
   Translator translate;
+
+  [[nodiscard]] bool is_packed() const noexcept { return packed.slots != nullptr; }
 
   /// Set by the worker when the guest's ring makes no sense any more; read by control. A broken ring is dead
   /// until the front end sets it up again.

@@ -20,8 +20,9 @@ uint64_t without(std::initializer_list<unsigned> bits) {
   return features;
 }
 
-class VhostFrames : public PortTest {
+class VhostFrames : public PortTest, public ::testing::WithParamInterface<RingKind> {
  protected:
+  VhostFrames() { kind_ = GetParam(); }
   void start(NullGuestOptions sender, NullGuestOptions receiver) {
     from_ = &add_port("from");
     to_ = &add_port("to");
@@ -44,7 +45,7 @@ class VhostFrames : public PortTest {
   std::vector<Drop> drops_;
 };
 
-TEST_F(VhostFrames, EverySizeArrivesAsItWasSent) {
+TEST_P(VhostFrames, EverySizeArrivesAsItWasSent) {
   start();
   for (const size_t size : {14, 15, 60, 64, 127, 191, 192, 193, 500, 1514, 2000}) {
     const Bytes frame = make_frame(size, static_cast<uint8_t>(size));
@@ -57,7 +58,7 @@ TEST_F(VhostFrames, EverySizeArrivesAsItWasSent) {
   }
 }
 
-TEST_F(VhostFrames, ManyBurstsKeepOrderAndWrapTheRing) {
+TEST_P(VhostFrames, ManyBurstsKeepOrderAndWrapTheRing) {
   NullGuestOptions small;
   small.ring_size = 16;
   start(small, small);
@@ -70,7 +71,7 @@ TEST_F(VhostFrames, ManyBurstsKeepOrderAndWrapTheRing) {
   EXPECT_EQ(sent, expected);
 }
 
-TEST_F(VhostFrames, ChainsOfAnyShapeArriveWhole) {
+TEST_P(VhostFrames, ChainsOfAnyShapeArriveWhole) {
   NullGuestOptions big;
   big.receive_buffer = 4096;
   start({}, big);
@@ -98,7 +99,7 @@ TEST_F(VhostFrames, ChainsOfAnyShapeArriveWhole) {
   }
 }
 
-TEST_F(VhostFrames, HeaderHasTenBytesForALegacyGuest) {
+TEST_P(VhostFrames, HeaderHasTenBytesForALegacyGuest) {
   const uint64_t legacy = without({f::kVersion1, f::kMrgRxbuf});
   start(with_features(legacy), with_features(legacy));
   for (const size_t size : {60, 1500}) {
@@ -109,7 +110,7 @@ TEST_F(VhostFrames, HeaderHasTenBytesForALegacyGuest) {
   }
 }
 
-TEST_F(VhostFrames, LargeFramesAreMergedFromSeveralBuffers) {
+TEST_P(VhostFrames, LargeFramesAreMergedFromSeveralBuffers) {
   NullGuestOptions sender;
   sender.send_buffer = 70000;
   sender.ring_size = 16;
@@ -127,7 +128,7 @@ TEST_F(VhostFrames, LargeFramesAreMergedFromSeveralBuffers) {
   EXPECT_EQ(received[0].header.csum_start, kTcp4);
 }
 
-TEST_F(VhostFrames, LargeFramesGoIntoChainedBuffersOfAGuestThatDoesNotMerge) {
+TEST_P(VhostFrames, LargeFramesGoIntoChainedBuffersOfAGuestThatDoesNotMerge) {
   NullGuestOptions sender, receiver = with_features(without({f::kMrgRxbuf}));
   sender.send_buffer = 70000;
   sender.ring_size = 16;
@@ -146,7 +147,7 @@ TEST_F(VhostFrames, LargeFramesGoIntoChainedBuffersOfAGuestThatDoesNotMerge) {
   }
 }
 
-TEST_F(VhostFrames, PartialChecksumIsPassedOnOrFinished) {
+TEST_P(VhostFrames, PartialChecksumIsPassedOnOrFinished) {
   start({}, with_features(without({f::kGuestCsum, f::kGuestTso4, f::kGuestTso6, f::kGuestEcn})));
   NullGuest::SendOptions options;
   options.header = partial_checksum_header();
@@ -158,7 +159,7 @@ TEST_F(VhostFrames, PartialChecksumIsPassedOnOrFinished) {
   }
 }
 
-TEST_F(VhostFrames, PartialChecksumStaysPartialForAGuestThatTakesIt) {
+TEST_P(VhostFrames, PartialChecksumStaysPartialForAGuestThatTakesIt) {
   start();
   NullGuest::SendOptions options;
   options.header = partial_checksum_header();
@@ -170,7 +171,7 @@ TEST_F(VhostFrames, PartialChecksumStaysPartialForAGuestThatTakesIt) {
   EXPECT_EQ(received[0].header.csum_offset, 16);
 }
 
-TEST_F(VhostFrames, TsoFrameIsCutForAGuestWithoutTso) {
+TEST_P(VhostFrames, TsoFrameIsCutForAGuestWithoutTso) {
   for (const bool has_csum : {false, true}) {
     uint64_t features = without({f::kGuestTso4, f::kGuestTso6, f::kGuestEcn});
     if (!has_csum) features &= ~bit(f::kGuestCsum);
@@ -200,7 +201,7 @@ TEST_F(VhostFrames, TsoFrameIsCutForAGuestWithoutTso) {
   }
 }
 
-TEST_F(VhostFrames, OffloadsThatWereNotNegotiatedOrPointOutsideAreRefused) {
+TEST_P(VhostFrames, OffloadsThatWereNotNegotiatedOrPointOutsideAreRefused) {
   start(with_features(without({f::kHostTso4, f::kHostTso6, f::kHostEcn})), {});
   NullGuest::SendOptions options;
   options.header = tso4_header(1000);
@@ -213,7 +214,7 @@ TEST_F(VhostFrames, OffloadsThatWereNotNegotiatedOrPointOutsideAreRefused) {
   EXPECT_EQ(guest_->reclaim(), 1) << "and the descriptor is returned";
 }
 
-TEST_F(VhostFrames, FullReceiveRingDropsByName) {
+TEST_P(VhostFrames, FullReceiveRingDropsByName) {
   NullGuestOptions small;
   small.ring_size = 8;
   start({}, small);
@@ -225,7 +226,7 @@ TEST_F(VhostFrames, FullReceiveRingDropsByName) {
   EXPECT_EQ(pass(make_frame(60)).size(), 1u) << "buffers posted again are used again";
 }
 
-TEST_F(VhostFrames, BuffersTooSmallDropByName) {
+TEST_P(VhostFrames, BuffersTooSmallDropByName) {
   NullGuestOptions small = with_features(without({f::kMrgRxbuf}));
   small.receive_buffer = 512;
   start({}, small);
@@ -234,7 +235,7 @@ TEST_F(VhostFrames, BuffersTooSmallDropByName) {
   EXPECT_EQ(pass(make_frame(500)).size(), 1u) << "a frame that fits still finds the buffer";
 }
 
-TEST_F(VhostFrames, MergingIsLimitedByTheRing) {
+TEST_P(VhostFrames, MergingIsLimitedByTheRing) {
   NullGuestOptions sender, receiver;
   sender.send_buffer = 70000;
   sender.ring_size = 16;
@@ -247,23 +248,23 @@ TEST_F(VhostFrames, MergingIsLimitedByTheRing) {
   EXPECT_EQ(drops_, std::vector<Drop>{Drop::tx_no_room});
 }
 
-TEST_F(VhostFrames, FramesForAPortWithoutAGuestAreDroppedByName) {
+TEST_P(VhostFrames, FramesForAPortWithoutAGuestAreDroppedByName) {
   auto& port = add_port("lonely");
   EXPECT_FALSE(port.is_up());
   EXPECT_EQ(send(port, make_frame(60)), Drop::tx_not_ready);
 }
 
-TEST_F(VhostFrames, GuestIsInterruptedUnlessItSaysNot) {
+TEST_P(VhostFrames, GuestIsInterruptedUnlessItSaysNot) {
   start(with_features(without({f::kEventIdx})), with_features(without({f::kEventIdx})));
   peer_->take_calls(0);
   pass(make_frame(60));
   EXPECT_EQ(peer_->take_calls(0), 1u);
-  peer_->ring(0).available[0] = kAvailNoInterrupt;
+  forbid_interrupts(peer_->ring(0));
   pass(make_frame(60));
   EXPECT_EQ(peer_->take_calls(0), 0u);
 }
 
-TEST_F(VhostFrames, BurstInterruptsOnce) {
+TEST_P(VhostFrames, BurstInterruptsOnce) {
   start(with_features(without({f::kEventIdx})), with_features(without({f::kEventIdx})));
   peer_->take_calls(0);
   for (int i = 0; i < 20; ++i) guest_->send(make_frame(60));
@@ -271,11 +272,10 @@ TEST_F(VhostFrames, BurstInterruptsOnce) {
   EXPECT_EQ(peer_->take_calls(0), 1u);
 }
 
-TEST_F(VhostFrames, EventIndexIsHonoured) {
+TEST_P(VhostFrames, EventIndexIsHonoured) {
   start();
   peer_->take_calls(0);
-  uint16_t* const used_event = &peer_->ring(0).available[2 + peer_->ring(0).size];
-  *used_event = 2;  // interrupt when element 2 is used
+  interrupt_at(peer_->ring(0), 2);
   pass(make_frame(60));
   pass(make_frame(60));
   EXPECT_EQ(peer_->take_calls(0), 0u);
@@ -285,25 +285,19 @@ TEST_F(VhostFrames, EventIndexIsHonoured) {
   EXPECT_EQ(peer_->take_calls(0), 0u);
 }
 
-TEST_F(VhostFrames, ArmingAsksForAKickAndSeesWhatCameBefore) {
+TEST_P(VhostFrames, ArmingAsksForAKickAndSeesWhatCameBefore) {
   for (const bool has_event_idx : {false, true}) {
     remove_port("from");
     remove_port("to");
     const auto features = has_event_idx ? bench::linux_guest_features() : without({f::kEventIdx});
     start(with_features(features), {});
     auto& ring = guest_->ring(1);
-    const auto wants_kick = [&](uint16_t next) {
-      if (!has_event_idx) return (*reinterpret_cast<uint16_t*>(ring.used) & kUsedNoNotify) == 0;
-      uint16_t event;
-      std::memcpy(&event, ring.used + 4 + 8 * ring.size, 2);
-      return event == next;
-    };
     from_->disarm(0);
     if (!has_event_idx) {
-      EXPECT_FALSE(wants_kick(0));
+      EXPECT_FALSE(wants_kick(ring, has_event_idx, 0));
     }
     EXPECT_FALSE(from_->arm(0));
-    EXPECT_TRUE(wants_kick(0));
+    EXPECT_TRUE(wants_kick(ring, has_event_idx, 0));
     while (events_.wait(0)) {
     }
     guest_->send(make_frame(60));
@@ -311,13 +305,13 @@ TEST_F(VhostFrames, ArmingAsksForAKickAndSeesWhatCameBefore) {
     EXPECT_TRUE(from_->arm(0)) << "something is there already";
     EXPECT_EQ(take(*from_).size(), 1u);
     EXPECT_FALSE(from_->arm(0));
-    EXPECT_TRUE(wants_kick(1));
+    EXPECT_TRUE(wants_kick(ring, has_event_idx, 1));
     guest_.reset();
     peer_.reset();
   }
 }
 
-TEST_F(VhostFrames, GuestThatCannotKickIsNeverSleptOn) {
+TEST_P(VhostFrames, GuestThatCannotKickIsNeverSleptOn) {
   NullGuestOptions polled;
   polled.can_kick = polled.wants_calls = false;
   start(polled, polled);
@@ -325,7 +319,7 @@ TEST_F(VhostFrames, GuestThatCannotKickIsNeverSleptOn) {
   EXPECT_EQ(pass(make_frame(100)).size(), 1u);
 }
 
-TEST_F(VhostFrames, BurstStopsWhenItsSegmentsRunOut) {
+TEST_P(VhostFrames, BurstStopsWhenItsSegmentsRunOut) {
   NullGuestOptions sender;
   sender.ring_size = 1024;
   sender.send_buffer = 256;
@@ -344,6 +338,8 @@ TEST_F(VhostFrames, BurstStopsWhenItsSegmentsRunOut) {
   }
   EXPECT_EQ(n, 10u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Rings, VhostFrames, ::testing::ValuesIn(kRingKinds), name_of);
 
 }  // namespace
 }  // namespace weft::dataplane::vhost::test

@@ -56,6 +56,50 @@ bool eventually(Condition condition) {
   return true;
 }
 
+/// What a test that knows only frames is run with: the kinds of ring a guest may have.
+struct RingKind {
+  const char* name;
+  bool is_packed = false;
+  bool is_in_order = false;
+
+  /// A driver's rings after `n` slots or entries, as the switch says it.
+  [[nodiscard]] uint32_t base_after(uint16_t n) const {
+    if (!is_packed) return n;
+    return (n | 0x8000u) | (n | 0x8000u) << 16;
+  }
+};
+inline constexpr RingKind kRingKinds[] = {
+    {"Split"}, {"SplitInOrder", false, true}, {"Packed", true, false}, {"PackedInOrder", true, true}};
+inline std::string name_of(const ::testing::TestParamInfo<RingKind>& info) { return info.param.name; }
+inline void PrintTo(const RingKind& kind, std::ostream* out) { *out << kind.name; }
+
+/// What a driver says to its device, in either kind of ring: no interrupts; only when slot or entry `n` of the first
+/// lap is used.
+inline void forbid_interrupts(NullGuest::Ring& ring) {
+  if (ring.is_packed())
+    *ring.driver_event = {0, PackedEvent::kDisable};
+  else
+    ring.available[0] = kAvailNoInterrupt;
+}
+inline void interrupt_at(NullGuest::Ring& ring, uint16_t n) {
+  if (ring.is_packed())
+    *ring.driver_event = {PackedPosition{n, true}.bits(), PackedEvent::kAtPosition};
+  else
+    ring.available[2 + ring.size] = n;
+}
+/// Whether the device asks its driver to kick when it makes slot or entry `n` of the first lap available.
+inline bool wants_kick(const NullGuest::Ring& ring, bool has_event_idx, uint16_t n) {
+  if (ring.is_packed()) {
+    if (!has_event_idx) return ring.device_event->flags == PackedEvent::kEnable;
+    return ring.device_event->flags == PackedEvent::kAtPosition &&
+           ring.device_event->position == PackedPosition{n, true}.bits();
+  }
+  if (!has_event_idx) return (*reinterpret_cast<const uint16_t*>(ring.used) & kUsedNoNotify) == 0;
+  uint16_t event;
+  std::memcpy(&event, ring.used + 4 + 8 * ring.size, 2);
+  return event == n;
+}
+
 /// The worker's epoll set.
 class TestEvents final : public EventSet {
  public:
@@ -156,6 +200,8 @@ class PortTest : public ::testing::Test {
 
   std::unique_ptr<NullGuest> make_guest(const std::string& name, NullGuestOptions options = {}) {
     options.path = path(name);
+    options.is_packed |= kind_.is_packed;
+    options.is_in_order |= kind_.is_in_order;
     auto guest = std::make_unique<NullGuest>(std::move(options));
     return guest;
   }
@@ -216,6 +262,7 @@ class PortTest : public ::testing::Test {
     return p.drop;
   }
 
+  RingKind kind_ = kRingKinds[0];  // of guests made from here on
   boost::asio::io_context io_;
   Rcu rcu_{2};
   TestEvents events_;

@@ -18,8 +18,9 @@ std::span<const uint8_t> bytes_of(const T& value) {
   return {reinterpret_cast<const uint8_t*>(&value), sizeof value};
 }
 
-class VhostLifecycle : public PortTest {
+class VhostLifecycle : public PortTest, public ::testing::WithParamInterface<RingKind> {
  protected:
+  VhostLifecycle() { kind_ = GetParam(); }
   void SetUp() override { port_ = &add_port("vm"); }
   /// One frame each way.
   void expect_traffic(NullGuest& guest) {
@@ -36,7 +37,7 @@ class VhostLifecycle : public PortTest {
   VhostUserPort* port_ = nullptr;
 };
 
-TEST_F(VhostLifecycle, LinkComesUpWithTheLastRingAndIsTold) {
+TEST_P(VhostLifecycle, LinkComesUpWithTheLastRingAndIsTold) {
   auto guest = make_guest("vm");
   guest->connect();
   guest->negotiate();
@@ -57,19 +58,19 @@ TEST_F(VhostLifecycle, LinkComesUpWithTheLastRingAndIsTold) {
   EXPECT_EQ(told("vm").errors, 0) << "leaving is no error";
 }
 
-TEST_F(VhostLifecycle, OfferedFeaturesAreThoseThatAreBuilt) {
+TEST_P(VhostLifecycle, OfferedFeaturesAreThoseThatAreBuilt) {
   auto guest = make_guest("vm");
   guest->connect();
   const uint64_t features = guest->get_u64(RequestType::get_features);
-  for (const unsigned n :
-       {feature::kCsum, feature::kGuestCsum, feature::kGuestTso4, feature::kHostTso6, feature::kMrgRxbuf,
-        feature::kIndirectDesc, feature::kEventIdx, feature::kVersion1, feature::kProtocolFeatures})
+  for (const unsigned n : {feature::kCsum, feature::kGuestCsum, feature::kGuestTso4, feature::kHostTso6,
+                           feature::kMrgRxbuf, feature::kIndirectDesc, feature::kEventIdx, feature::kVersion1,
+                           feature::kProtocolFeatures, feature::kRingPacked, feature::kInOrder})
     EXPECT_NE(features & bit(n), 0u) << n;
-  for (const unsigned n : {feature::kRingPacked, feature::kLogAll}) EXPECT_EQ(features & bit(n), 0u) << n;
+  EXPECT_EQ(features & bit(feature::kLogAll), 0u);
   EXPECT_EQ(guest->get_u64(RequestType::get_queue_num), 1u);
 }
 
-TEST_F(VhostLifecycle, EnableBeforeEverythingElseIsRemembered) {
+TEST_P(VhostLifecycle, EnableBeforeEverythingElseIsRemembered) {
   auto guest = make_guest("vm");
   guest->connect();
   guest->enable_ring(0, true);
@@ -83,7 +84,7 @@ TEST_F(VhostLifecycle, EnableBeforeEverythingElseIsRemembered) {
   expect_traffic(*guest);
 }
 
-TEST_F(VhostLifecycle, WithoutProtocolFeaturesRingsAreBornEnabled) {
+TEST_P(VhostLifecycle, WithoutProtocolFeaturesRingsAreBornEnabled) {
   NullGuestOptions options;
   options.features &= ~bit(feature::kProtocolFeatures);
   auto guest = join("vm", options);
@@ -91,7 +92,7 @@ TEST_F(VhostLifecycle, WithoutProtocolFeaturesRingsAreBornEnabled) {
   expect_traffic(*guest);
 }
 
-TEST_F(VhostLifecycle, GuestWithMoreRingsThanAreServedWorksWithOnePair) {
+TEST_P(VhostLifecycle, GuestWithMoreRingsThanAreServedWorksWithOnePair) {
   NullGuestOptions options;
   options.n_pairs = 4;
   auto guest = join("vm", options);
@@ -99,7 +100,7 @@ TEST_F(VhostLifecycle, GuestWithMoreRingsThanAreServedWorksWithOnePair) {
   expect_traffic(*guest);
 }
 
-TEST_F(VhostLifecycle, SendQueueTheGuestDoesNotUseFallsBackToOneItDoes) {
+TEST_P(VhostLifecycle, SendQueueTheGuestDoesNotUseFallsBackToOneItDoes) {
   PortConfig config;
   config.socket.path = path("mq");
   config.queues = 4;
@@ -130,7 +131,7 @@ TEST_F(VhostLifecycle, SendQueueTheGuestDoesNotUseFallsBackToOneItDoes) {
   EXPECT_EQ(take(port, 3).size(), 1u);
 }
 
-TEST_F(VhostLifecycle, WithoutMultiqueueOnlyTheFirstPairCounts) {
+TEST_P(VhostLifecycle, WithoutMultiqueueOnlyTheFirstPairCounts) {
   PortConfig config;
   config.socket.path = path("mq");
   config.queues = 2;
@@ -146,11 +147,11 @@ TEST_F(VhostLifecycle, WithoutMultiqueueOnlyTheFirstPairCounts) {
   EXPECT_TRUE(take(port, 1).empty());
 }
 
-TEST_F(VhostLifecycle, BaseIsThePositionReachedAndTheRingComesBack) {
+TEST_P(VhostLifecycle, BaseIsThePositionReachedAndTheRingComesBack) {
   auto guest = join("vm");
   for (int i = 0; i < 5; ++i) expect_traffic(*guest);
-  EXPECT_EQ(guest->stop_ring(0), 5u);
-  EXPECT_EQ(guest->stop_ring(1), 5u);
+  EXPECT_EQ(guest->stop_ring(0), kind_.base_after(5));
+  EXPECT_EQ(guest->stop_ring(1), kind_.base_after(5));
   EXPECT_FALSE(port_->is_up());
   EXPECT_EQ(events_.n(), 1) << "the kick descriptor is no longer waited for";
   EXPECT_TRUE(guest->send(make_frame(60)));
@@ -162,7 +163,7 @@ TEST_F(VhostLifecycle, BaseIsThePositionReachedAndTheRingComesBack) {
   expect_traffic(*guest);
 }
 
-TEST_F(VhostLifecycle, DriverThatResetsItsRingsStartsFromZero) {
+TEST_P(VhostLifecycle, DriverThatResetsItsRingsStartsFromZero) {
   auto guest = join("vm");
   for (int round = 0; round < 20; ++round) {
     expect_traffic(*guest);
@@ -176,7 +177,7 @@ TEST_F(VhostLifecycle, DriverThatResetsItsRingsStartsFromZero) {
   }
 }
 
-TEST_F(VhostLifecycle, AnswerToGetVringBaseWaitsForTheWorker) {
+TEST_P(VhostLifecycle, AnswerToGetVringBaseWaitsForTheWorker) {
   auto guest = join("vm");
   ASSERT_TRUE(guest->send(make_frame(1000)));
   rcu_.online(0);
@@ -186,7 +187,7 @@ TEST_F(VhostLifecycle, AnswerToGetVringBaseWaitsForTheWorker) {
   guest->send_message(RequestType::get_vring_base, bytes_of(VringState{1, 0}));
   // The worker is in the ring: no answer, however long we wait.
   EXPECT_THROW((void)guest->receive_answer(50), std::runtime_error);
-  EXPECT_EQ(guest->ring(1).used_idx(), 0);
+  EXPECT_FALSE(guest->ring(1).has_used());
   port_->rx_done(0);
   rcu_.quiescent(0);
   const auto answer = guest->receive_answer();
@@ -194,11 +195,11 @@ TEST_F(VhostLifecycle, AnswerToGetVringBaseWaitsForTheWorker) {
   ASSERT_TRUE(answer);
   VringState state;
   std::memcpy(&state, answer->data(), sizeof state);
-  EXPECT_EQ(state.value, 1u);
-  EXPECT_EQ(guest->ring(1).used_idx(), 1) << "nothing is in flight after the answer";
+  EXPECT_EQ(state.value, kind_.base_after(1));
+  EXPECT_TRUE(guest->ring(1).has_used()) << "nothing is in flight after the answer";
 }
 
-TEST_F(VhostLifecycle, HangingUpWaitsForTheWorkerBeforeMemoryGoes) {
+TEST_P(VhostLifecycle, HangingUpWaitsForTheWorkerBeforeMemoryGoes) {
   auto guest = join("vm");
   const Bytes frame = make_frame(1000);
   ASSERT_TRUE(guest->send(frame));
@@ -216,7 +217,7 @@ TEST_F(VhostLifecycle, HangingUpWaitsForTheWorkerBeforeMemoryGoes) {
   EXPECT_TRUE(eventually([&] { return !port_->is_connected(); }));
 }
 
-TEST_F(VhostLifecycle, MemoryTableChangesUnderARunningRing) {
+TEST_P(VhostLifecycle, MemoryTableChangesUnderARunningRing) {
   auto guest = join("vm");
   std::atomic<bool> stop{false};
   std::atomic<size_t> dropped{0};  // sent while the guest's receive ring was stopped
@@ -260,7 +261,7 @@ TEST_F(VhostLifecycle, MemoryTableChangesUnderARunningRing) {
   EXPECT_EQ(told("vm").downs, 0) << "the link never went down";
 }
 
-TEST_F(VhostLifecycle, MemoryThatNoLongerHoldsTheRingStopsItUntilItDoes) {
+TEST_P(VhostLifecycle, MemoryThatNoLongerHoldsTheRingStopsItUntilItDoes) {
   auto guest = join("vm");
   Bytes table(8 + sizeof(MemoryRegion));
   table[0] = 1;
@@ -275,7 +276,7 @@ TEST_F(VhostLifecycle, MemoryThatNoLongerHoldsTheRingStopsItUntilItDoes) {
   expect_traffic(*guest);
 }
 
-TEST_F(VhostLifecycle, MemorySlotsComeAndGoOneByOne) {
+TEST_P(VhostLifecycle, MemorySlotsComeAndGoOneByOne) {
   NullGuestOptions options;
   options.protocol_features |= protocol_feature::kConfigureMemSlots;
   options.n_regions = 20;
@@ -305,7 +306,7 @@ TEST_F(VhostLifecycle, MemorySlotsComeAndGoOneByOne) {
   EXPECT_TRUE(guest->was_hung_up_on());
 }
 
-TEST_F(VhostLifecycle, CallDescriptorIsSwappedWithoutLosingAnInterrupt) {
+TEST_P(VhostLifecycle, CallDescriptorIsSwappedWithoutLosingAnInterrupt) {
   auto guest = join("vm");
   EXPECT_EQ(guest->take_calls(0), 1u) << "once after the start, unconditionally";
   const UniqueFd call(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -320,7 +321,7 @@ TEST_F(VhostLifecycle, CallDescriptorIsSwappedWithoutLosingAnInterrupt) {
 }
 
 /// A guest moves an interrupt to another CPU by giving new descriptors while frames flow.
-TEST_F(VhostLifecycle, CallDescriptorIsSwappedUnderTrafficWithoutADrop) {
+TEST_P(VhostLifecycle, CallDescriptorIsSwappedUnderTrafficWithoutADrop) {
   auto guest = join("vm");
   const size_t before = count_fds();
   for (int i = 0; i < 200; ++i) {
@@ -333,7 +334,7 @@ TEST_F(VhostLifecycle, CallDescriptorIsSwappedUnderTrafficWithoutADrop) {
   EXPECT_TRUE(eventually([&] { return count_fds() <= before + 1; })) << count_fds() << " instead of " << before;
 }
 
-TEST_F(VhostLifecycle, RingThatStartsWakesASleepingWorkerWithoutAKick) {
+TEST_P(VhostLifecycle, RingThatStartsWakesASleepingWorkerWithoutAKick) {
   auto guest = make_guest("vm");
   EXPECT_TRUE(guest->send(make_frame(60)));  // before anything is connected: no kick descriptor yet
   EXPECT_FALSE(port_->arm(0));
@@ -345,7 +346,7 @@ TEST_F(VhostLifecycle, RingThatStartsWakesASleepingWorkerWithoutAKick) {
   EXPECT_EQ(take(*port_).size(), 1u);
 }
 
-TEST_F(VhostLifecycle, PipeAsCallDescriptorIsRefused) {
+TEST_P(VhostLifecycle, PipeAsCallDescriptorIsRefused) {
   auto guest = join("vm");
   int pipe_fds[2];
   ASSERT_EQ(pipe2(pipe_fds, O_NONBLOCK | O_CLOEXEC), 0);
@@ -365,7 +366,7 @@ TEST_F(VhostLifecycle, PipeAsCallDescriptorIsRefused) {
   expect_traffic(*guest);
 }
 
-TEST_F(VhostLifecycle, FullEventfdAsCallDescriptorBlocksNobody) {
+TEST_P(VhostLifecycle, FullEventfdAsCallDescriptorBlocksNobody) {
   auto guest = join("vm");
   const UniqueFd call(eventfd(0, EFD_CLOEXEC));  // blocking
   const uint64_t nearly_full = ~uint64_t{0} - 1;
@@ -375,7 +376,7 @@ TEST_F(VhostLifecycle, FullEventfdAsCallDescriptorBlocksNobody) {
   EXPECT_EQ(send(*port_, make_frame(60)), Drop::none);
 }
 
-TEST_F(VhostLifecycle, RarpAnnouncesTheMac) {
+TEST_P(VhostLifecycle, RarpAnnouncesTheMac) {
   auto guest = join("vm");
   const uint8_t payload[8] = {0x52, 0x54, 0, 1, 2, 3, 0, 0};
   guest->send_message(RequestType::send_rarp, payload);
@@ -383,7 +384,7 @@ TEST_F(VhostLifecycle, RarpAnnouncesTheMac) {
   EXPECT_EQ(told("vm").mac.to_string(), "52:54:00:01:02:03");
 }
 
-TEST_F(VhostLifecycle, RequestsAgainstTheRulesAreNackedAndCutOff) {
+TEST_P(VhostLifecycle, RequestsAgainstTheRulesAreNackedAndCutOff) {
   struct Case {
     const char* what;
     RequestType type;
@@ -391,9 +392,8 @@ TEST_F(VhostLifecycle, RequestsAgainstTheRulesAreNackedAndCutOff) {
   };
   const auto copy = [](const auto& value) { return Bytes(bytes_of(value).begin(), bytes_of(value).end()); };
   const Case cases[] = {
-      {"feature not offered", RequestType::set_features, copy(bit(feature::kRingPacked))},
+      {"feature not offered", RequestType::set_features, copy(bit(50))},
       {"protocol feature not offered", RequestType::set_protocol_features, copy(uint64_t{1} << 5)},
-      {"ring of 3", RequestType::set_vring_num, copy(VringState{0, 3})},
       {"ring of 0", RequestType::set_vring_num, copy(VringState{0, 0})},
       {"ring of 65536", RequestType::set_vring_num, copy(VringState{0, 65536})},
       {"ring 256", RequestType::set_vring_num, copy(VringState{256, 256})},
@@ -414,7 +414,13 @@ TEST_F(VhostLifecycle, RequestsAgainstTheRulesAreNackedAndCutOff) {
   expect_traffic(*guest);
 }
 
-TEST_F(VhostLifecycle, HalfAMessageStallsNobody) {
+TEST_P(VhostLifecycle, SplitRingOfAnOddSizeIsRefused) {
+  auto guest = join("vm");
+  EXPECT_EQ(guest->acknowledged(RequestType::set_vring_num, bytes_of(VringState{0, 3})), kind_.is_packed ? 0u : 1u);
+  EXPECT_EQ(guest->was_hung_up_on(kind_.is_packed ? 0 : 5000), !kind_.is_packed);
+}
+
+TEST_P(VhostLifecycle, HalfAMessageStallsNobody) {
   add_port("other");
   auto slow = make_guest("vm");
   slow->connect();
@@ -432,7 +438,7 @@ TEST_F(VhostLifecycle, HalfAMessageStallsNobody) {
   EXPECT_EQ(port_->features(), features);
 }
 
-TEST_F(VhostLifecycle, DescriptorsBeyondWhatAMessageCarriesAreClosed) {
+TEST_P(VhostLifecycle, DescriptorsBeyondWhatAMessageCarriesAreClosed) {
   const size_t before = count_fds();
   for (int round = 0; round < 10; ++round) {
     auto guest = make_guest("vm");
@@ -445,21 +451,21 @@ TEST_F(VhostLifecycle, DescriptorsBeyondWhatAMessageCarriesAreClosed) {
   EXPECT_TRUE(eventually([&] { return count_fds() <= before; })) << count_fds() << " instead of " << before;
 }
 
-TEST_F(VhostLifecycle, OversizedPayloadIsCutOff) {
+TEST_P(VhostLifecycle, OversizedPayloadIsCutOff) {
   auto guest = make_guest("vm");
   guest->connect();
   guest->send_bytes(bytes_of(MessageHeader{1, 1, 0x7fffffff}));
   EXPECT_TRUE(guest->was_hung_up_on());
 }
 
-TEST_F(VhostLifecycle, FloodOfRequestsThatRestartARingEndsInTheSamePlace) {
+TEST_P(VhostLifecycle, FloodOfRequestsThatRestartARingEndsInTheSamePlace) {
   auto guest = join("vm");
-  for (int i = 0; i < 5000; ++i) guest->set_state(RequestType::set_vring_base, 0, 0);
+  for (int i = 0; i < 5000; ++i) guest->set_state(RequestType::set_vring_base, 0, kind_.base_after(0));
   (void)guest->get_u64(RequestType::get_features);
   expect_traffic(*guest);
 }
 
-TEST_F(VhostLifecycle, HundredReconnectsLeaveNothingBehind) {
+TEST_P(VhostLifecycle, HundredReconnectsLeaveNothingBehind) {
   { auto guest = join("vm"); }
   ASSERT_TRUE(eventually([&] { return !port_->is_connected(); }));
   const size_t before = count_fds();
@@ -472,7 +478,7 @@ TEST_F(VhostLifecycle, HundredReconnectsLeaveNothingBehind) {
   EXPECT_EQ(events_.n(), 1);
 }
 
-TEST_F(VhostLifecycle, RemovedPortLeavesNothingBehind) {
+TEST_P(VhostLifecycle, RemovedPortLeavesNothingBehind) {
   remove_port("vm");
   const size_t before = count_fds();
   for (int i = 0; i < 10; ++i) {
@@ -487,7 +493,7 @@ TEST_F(VhostLifecycle, RemovedPortLeavesNothingBehind) {
   EXPECT_EQ(events_.n(), 0);
 }
 
-TEST_F(VhostLifecycle, RandomMessagesInAnyOrderBreakNothing) {
+TEST_P(VhostLifecycle, RandomMessagesInAnyOrderBreakNothing) {
   const bool is_long = std::getenv("WEFT_LONG") != nullptr;
   const int n = is_long ? 100'000 : 3000;
   std::mt19937_64 rng(99);
@@ -527,6 +533,8 @@ TEST_F(VhostLifecycle, RandomMessagesInAnyOrderBreakNothing) {
   auto guest = join("vm");
   expect_traffic(*guest);
 }
+
+INSTANTIATE_TEST_SUITE_P(Rings, VhostLifecycle, ::testing::ValuesIn(kRingKinds), name_of);
 
 }  // namespace
 }  // namespace weft::dataplane::vhost::test

@@ -34,7 +34,7 @@ size_t buckets_for(uint32_t entries) noexcept {
 }  // namespace
 
 Fdb::Fdb(const Options& given)
-    : buckets_(buckets_for(clamped(given).entries)),
+    : buckets_(buckets_for(clamped(given).entries), MappedArray<Bucket>::Pages::huge),
       mask_(std::min(kInitialBuckets, buckets_.length()) - 1),
       old_mask_(mask_.load()),
       hash_(given.seed),

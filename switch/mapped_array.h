@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -18,11 +19,24 @@ template <typename T>
 class MappedArray {
  public:
   MappedArray() noexcept = default;
+  /// `huge`: for a table that is hit all over. What is written is then backed by pages of 2 MiB where the kernel has
+  /// them (transparent huge pages at `madvise` or `always`), and an access seldom misses the TLB.
+  enum class Pages { small, huge };
   /// Throws std::bad_alloc.
-  explicit MappedArray(size_t length) : length_(length) {
-    void* p = ::mmap(nullptr, size_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  explicit MappedArray(size_t length, Pages pages = Pages::small) : length_(length) {
+    const size_t slack = pages == Pages::huge ? kHugePage : 0;  // huge pages are aligned
+    void* p = ::mmap(nullptr, size_bytes() + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                     -1, 0);
     if (p == MAP_FAILED) throw std::bad_alloc();
-    data_ = static_cast<T*>(p);
+    auto* const begin = static_cast<uint8_t*>(p);
+    const size_t before = slack == 0 ? 0 : kHugePage - reinterpret_cast<uintptr_t>(p) % kHugePage;
+    if (slack != 0) {
+      ::munmap(begin, before);
+      const size_t in_pages = (size_bytes() + 4095) & ~size_t{4095};
+      if (before != slack) ::munmap(begin + before + in_pages, slack - before);
+      ::madvise(begin + before, size_bytes(), MADV_HUGEPAGE);
+    }
+    data_ = reinterpret_cast<T*>(begin + before);
   }
   ~MappedArray() {
     if (data_ != nullptr) ::munmap(data_, size_bytes());
@@ -47,6 +61,7 @@ class MappedArray {
   }
 
  private:
+  static constexpr size_t kHugePage = size_t{2} << 20;
   T* data_ = nullptr;
   size_t length_ = 0;
 };

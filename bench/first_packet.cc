@@ -126,7 +126,7 @@ uint64_t pass(NullGuest& a, NullGuest& b, bool& was_awake) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   was_awake = !weft::bench::wants_kick(a.ring(1), true);
   if (!was_awake) a.kick(1);
-  while (!weft::bench::has_used(r)) wait_for(r.call.get());
+  while (!r.has_used()) wait_for(r.call.get());
   const uint64_t time = ns_since(start);
   b.poll_receive(1);
   return time;

@@ -23,7 +23,7 @@ TapPort::~TapPort() {
 
 void TapPort::rx(uint16_t queue, Burst& burst) noexcept {
   const int fd = queues_[queue].fd.get();
-  while (!burst.full()) {
+  while (!burst.full() && burst.has_segment_room()) {
     const uint16_t slot = burst.size();
     VirtioNetHeader header;
     RxIov iov;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/unit/switch/guests/hostile_guest.h"
 
+#include "bench/ring_talk.h"
 #include "dataplane/vhost/device.h"
 #include "dataplane/wire/checksum.h"
 #include "dataplane/wire/headers.h"
@@ -26,6 +27,7 @@ using dataplane::UniqueFd;
 using dataplane::VirtioNetHeader;
 using dataplane::VirtioNetHeaderV1;
 using dataplane::vhost::MemoryRegion;
+using dataplane::vhost::PackedDescriptor;
 using dataplane::vhost::RequestType;
 using dataplane::vhost::VringAddress;
 using dataplane::vhost::VringDescriptor;
@@ -177,9 +179,12 @@ void HostileGuest::begin_life() {
                            feature::kGuestCsum, feature::kIndirectDesc, feature::kVersion1})
     if (random_.one_in(3)) o.features &= ~bit(f);
   if (random_.one_in(8)) o.features &= ~bit(feature::kProtocolFeatures);
+  o.is_packed = random_.one_in(2);
+  o.is_in_order = random_.one_in(4);
   o.can_kick = !random_.one_in(8);
   o.wants_calls = !random_.one_in(8);
   options_ = o;
+  features_ = o.features | (o.is_packed ? bit(feature::kRingPacked) : 0) | (o.is_in_order ? bit(feature::kInOrder) : 0);
   try {
     guest_ = std::make_unique<NullGuest>(o);
     guest_->connect();
@@ -253,17 +258,56 @@ void HostileGuest::fill_with_frame(uint16_t index, uint16_t d) {
 void HostileGuest::fill_buffer(uint16_t index, uint16_t d) {
   if (!random_.one_in(3)) return fill_with_frame(index, d);
   std::array<VringDescriptor, 16> table;
+  const bool is_packed = guest_->ring(index).is_packed();
   const size_t n = 1 + random_.below(table.size());
   for (size_t i = 0; i < n; ++i) {
     table[i] = random_descriptor(index);
     if (random_.one_in(2)) table[i].flags &= static_cast<uint16_t>(~VringDescriptor::kIndirect);
     table[i].next = static_cast<uint16_t>(random_.one_in(10) ? random_() : i + 1);
+    if (is_packed) {
+      const PackedDescriptor entry = to_packed(table[i]);
+      std::memcpy(static_cast<void*>(&table[i]), &entry, sizeof entry);
+    }
   }
   std::memcpy(guest_->send_buffer(index, d), table.data(), n * sizeof(VringDescriptor));
 }
 
+PackedDescriptor HostileGuest::to_packed(const VringDescriptor& d) {
+  return {d.address, d.size, static_cast<uint16_t>(random_.one_in(20) ? random_() : random_.below(1024)), d.flags};
+}
+
+/// All slots are made available for one lap, then for the next: wherever the switch stands, it goes on.
+void HostileGuest::storm_packed(uint16_t index) {
+  NullGuest::Ring& r = guest_->ring(index);
+  const bool is_mild = random_.one_in(2), is_one_chain = random_.one_in(50);
+  lap_[index % lap_.size()] ^= true;
+  const uint16_t lap = dataplane::vhost::PackedPosition{0, lap_[index % lap_.size()]}.available_flags();
+  for (uint16_t d = 0; d < r.size; ++d) {
+    PackedDescriptor made = to_packed(random_descriptor(index));
+    made.flags &= static_cast<uint16_t>(~dataplane::vhost::kPackedLapFlags);
+    if (is_mild) {
+      fill_with_frame(index, d);
+      made.address = guest_->guest_address(guest_->send_buffer(index, d));
+      made.size = options_.send_buffer;
+      if (!random_.one_in(4)) made.flags &= PackedDescriptor::kWrite;
+    } else if (random_.one_in(2)) {
+      fill_buffer(index, d);
+    }
+    // A chain must end in slots that are there, or the ring is broken.
+    if (is_one_chain) made.flags |= PackedDescriptor::kNext;
+    if (!random_.one_in(200) && (d + 1 == r.size || random_.one_in(2)) && !is_one_chain)
+      made.flags &= static_cast<uint16_t>(~PackedDescriptor::kNext);
+    made.flags |= random_.one_in(500) ? static_cast<uint16_t>(random_()) : lap;
+    std::memcpy(static_cast<void*>(&r.packed[d]), &made, sizeof made - sizeof made.flags);
+    __atomic_store_n(&r.packed[d].flags, made.flags, __ATOMIC_RELEASE);
+  }
+  bench::store_event(r.driver_event, {static_cast<uint16_t>(random_()), static_cast<uint16_t>(random_.below(4))});
+  if (random_.one_in(3) && r.kick.is_open()) guest_->kick(index);
+}
+
 void HostileGuest::storm(uint16_t index) {
   NullGuest::Ring& r = guest_->ring(index);
+  if (r.is_packed()) return storm_packed(index);
   // Some are as good as a driver's, so that much gets far; some one chain without an end.
   const bool is_mild = random_.one_in(2), is_one_chain = random_.one_in(50);
   for (uint16_t d = 0; d < r.size; ++d) {
@@ -438,7 +482,7 @@ void HostileGuest::message() {
   const Type type = random_.pick(kTypes);
   switch (type) {
     case Type::set_features:
-      return send_value(type, (options_.features ^ (random_.one_in(2) ? bit(feature::kMrgRxbuf) : 0)) |
+      return send_value(type, (features_ ^ (random_.one_in(2) ? bit(feature::kMrgRxbuf) : 0)) |
                                   (random_.one_in(30) ? bit(static_cast<unsigned>(random_.below(64))) : 0));
     case Type::set_protocol_features:
       return send_value(type, random_.one_in(30) ? random_() : options_.protocol_features);
@@ -488,7 +532,7 @@ void HostileGuest::stop_and_start() {
   try {
     guest_->send_memory_table();
     added_ = {};
-    guest_->set_u64(Type::set_features, options_.features);
+    guest_->set_u64(Type::set_features, features_);
     tally_.messages += 2;
     for (uint16_t i = 0; i < guest_->n_rings(); ++i) {
       send_value(Type::get_vring_base, VringState{i, 0});

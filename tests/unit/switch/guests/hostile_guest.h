@@ -56,6 +56,8 @@ class HostileGuest {
 
   // Rings.
   void storm(uint16_t index);
+  void storm_packed(uint16_t index);
+  dataplane::vhost::PackedDescriptor to_packed(const dataplane::vhost::VringDescriptor& d);
   void fill_with_frame(uint16_t index, uint16_t d);
   void fill_buffer(uint16_t index, uint16_t d);
   dataplane::vhost::VringDescriptor random_descriptor(uint16_t index);
@@ -82,6 +84,8 @@ class HostileGuest {
   Random random_;
   FdZoo zoo_;
   NullGuestOptions options_;
+  uint64_t features_ = 0;
+  std::array<bool, 4> lap_{};  // of packed rings: the wrap counter of the last storm
   std::unique_ptr<NullGuest> guest_;
   bool is_alive_ = false;
   std::vector<Bytes> templates_;  // virtio-net header and frame

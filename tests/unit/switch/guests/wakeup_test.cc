@@ -109,6 +109,7 @@ bool arrives(Condition condition) {
 struct Kind {
   const char* name;
   bool has_event_idx;
+  bool is_packed = false;
 };
 
 class Wakeups : public testing::TestWithParam<Kind> {
@@ -125,6 +126,7 @@ class Wakeups : public testing::TestWithParam<Kind> {
     lab_->publish();
     lab_->start();
     NullGuestOptions o;
+    o.is_packed = GetParam().is_packed;
     if (!GetParam().has_event_idx) o.features &= ~(uint64_t{1} << feature::kEventIdx);
     a_ = lab_->join(ids_[0], o);
     b_ = lab_->join(ids_[1], o);
@@ -190,11 +192,11 @@ TEST_P(GuestWakeups, EveryCallReachesTheGuest) {
     (void)b_->take_calls(0);
     bench::ask_for_call(r, has_event_idx());
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    const bool is_here = bench::has_used(r);
+    const bool is_here = r.has_used();
     if (!is_here) {
       pollfd p{r.call.get(), POLLIN, 0};
       ASSERT_EQ(poll(&p, 1, kPatienceNs / 1'000'000), 1) << "packet " << hunt.n() << " is here, and nobody was told";
-      ASSERT_TRUE(arrives([&] { return bench::has_used(r); }));
+      ASSERT_TRUE(arrives([&] { return r.has_used(); }));
     }
     moment.found(is_here);
     bench::decline_calls(r, has_event_idx());
@@ -217,7 +219,7 @@ TEST_P(Wakeups, OneSleeperWakesTheOther) {
     moment.found(send(*from));
     pollfd p{r.call.get(), POLLIN, 0};
     ASSERT_EQ(poll(&p, 1, kPatienceNs / 1'000'000), 1) << hunt.n();
-    ASSERT_TRUE(arrives([&] { return bench::has_used(r); })) << hunt.n();
+    ASSERT_TRUE(arrives([&] { return r.has_used(); })) << hunt.n();
     bench::decline_calls(r, has_event_idx());
     ASSERT_EQ(to->poll_receive(1), 1);
   }
@@ -225,7 +227,8 @@ TEST_P(Wakeups, OneSleeperWakesTheOther) {
   EXPECT_TRUE(moment.was_there());
 }
 
-const auto kKinds = testing::Values(Kind{"split", false}, Kind{"split_event_idx", true});
+const auto kKinds = testing::Values(Kind{"split", false}, Kind{"split_event_idx", true},
+                                    Kind{"packed", false, true}, Kind{"packed_event_idx", true, true});
 constexpr auto kName = [](const auto& tested) { return std::string(tested.param.name); };
 INSTANTIATE_TEST_SUITE_P(Rings, Wakeups, kKinds, kName);
 INSTANTIATE_TEST_SUITE_P(Rings, GuestWakeups, kKinds, kName);

@@ -84,7 +84,8 @@ class GoodPair {
   void run() {
     auto last = std::chrono::steady_clock::now();
     while (complaint_.empty()) {
-      const bool moved = pass(sides_[0], sides_[1]) | pass(sides_[1], sides_[0]);
+      const bool there = pass(sides_[0], sides_[1]), back = pass(sides_[1], sides_[0]);
+      const bool moved = there || back;
       const auto now = std::chrono::steady_clock::now();
       if (moved) last = now;
       if (stopping_ && sides_[0].next == sides_[1].expected && sides_[1].next == sides_[0].expected) return;

@@ -85,8 +85,8 @@ class Burst {
   }
   /// What a frame costs beside the copying of its payload, sent or not, in bytes that could be copied meanwhile.
   void charge(uint32_t bytes) noexcept { work_ += bytes; }
-  /// Whether another packet of kMaxSegments pieces still fits, and the sender's share of the turn is not used up; a port
-  /// stops its burst when not. Nobody's frames, however large or badly made, may delay those of others for long.
+  /// Whether another packet of kMaxSegments pieces still fits, and the sender's share of the turn is not used up; a
+  /// port stops its burst when not. Nobody's frames, however large or badly made, may delay those of others for long.
   [[nodiscard]] bool has_segment_room() const noexcept {
     return n_segments_ + kMaxSegments <= kSegmentArena && work_ < kMostWork;
   }

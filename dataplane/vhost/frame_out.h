@@ -33,7 +33,7 @@ inline constexpr uint16_t kMaxMerged = 256;
 /// Most pieces of receive buffers that are looked at for one frame of `needed` bytes: a driver's longest chain, and no
 /// crumbs. A receiver may not cost its senders' worker more than a frame is worth.
 inline uint16_t most_pieces(uint32_t needed) noexcept {
-  return static_cast<uint16_t>(std::min<uint32_t>(kMaxPieces, 32 + needed / 64));
+  return static_cast<uint16_t>(std::min<uint32_t>(kMaxPieces, 24 + needed / 128));
 }
 
 /// Writes a frame front to back over a list of pieces, which has room for it.

@@ -200,13 +200,13 @@ TEST_F(VhostHostile, BadReceiveBuffersCostOneFrameEach) {
 TEST_F(VhostHostile, CrumbledReceiveBuffersAreNotLookedAtForLong) {
   VringDescriptor* d = ring(0).descriptors;
   const uint64_t into = d[0].address;
-  // A frame of 1000 bytes is worth 47 pieces; a chain of 200 is more than that, and one of 40 is not.
-  for (uint16_t i = 0; i < 200; ++i) d[i] = {into, 30, kWrite | kNext, static_cast<uint16_t>(i + 1)};
+  // A frame of 1000 bytes is worth 31 pieces; a chain of 200 is more than that, and one of 30 is not.
+  for (uint16_t i = 0; i < 200; ++i) d[i] = {into, 40, kWrite | kNext, static_cast<uint16_t>(i + 1)};
   d[199].flags = kWrite;
   EXPECT_EQ(send(*port_, make_frame(1000)), Drop::tx_bad_descriptor);
   EXPECT_EQ(ring(0).used_idx(), 1) << "it went back, empty";
-  for (uint16_t i = 200; i < 239; ++i) d[i] = {into, 30, kWrite | kNext, static_cast<uint16_t>(i + 1)};
-  d[239] = {into, 30, kWrite, 0};
+  for (uint16_t i = 200; i < 229; ++i) d[i] = {into, 40, kWrite | kNext, static_cast<uint16_t>(i + 1)};
+  d[229] = {into, 40, kWrite, 0};
   ring(0).available[2 + 1] = 200;
   EXPECT_EQ(send(*port_, make_frame(1000)), Drop::none);
 }

@@ -200,7 +200,7 @@ void HostileGuest::act() {
   if (!is_alive_) begin_life();
   if (!is_alive_) return;
   for (uint16_t i = 0; i < guest_->n_rings(); ++i) storm(i);
-  if (random_.one_in(300)) return truncate();
+  if (random_.one_in(100)) return truncate();
   for (int i = 0; is_alive_ && i < 4; ++i) message();
   if (!is_alive_) return;
   if (random_.one_in(4)) stop_and_start();

@@ -227,8 +227,8 @@ TEST_P(Wakeups, OneSleeperWakesTheOther) {
   EXPECT_TRUE(moment.was_there());
 }
 
-const auto kKinds = testing::Values(Kind{"split", false}, Kind{"split_event_idx", true},
-                                    Kind{"packed", false, true}, Kind{"packed_event_idx", true, true});
+const auto kKinds = testing::Values(Kind{"split", false}, Kind{"split_event_idx", true}, Kind{"packed", false, true},
+                                    Kind{"packed_event_idx", true, true});
 constexpr auto kName = [](const auto& tested) { return std::string(tested.param.name); };
 INSTANTIATE_TEST_SUITE_P(Rings, Wakeups, kKinds, kName);
 INSTANTIATE_TEST_SUITE_P(Rings, GuestWakeups, kKinds, kName);

@@ -23,10 +23,13 @@ using vhost::VhostUserPort;
 using weft::bench::NullGuest;
 using weft::bench::NullGuestOptions;
 
+/// Bits of an argument: what rings the guests have.
+constexpr int64_t kPacked = 1, kInOrder = 2;
+
 /// Two ports with a guest each, ready to run; the control thread has nothing left to do but is there.
 class TwoGuests {
  public:
-  explicit TwoGuests(size_t frame_size, bool rewrites)
+  TwoGuests(size_t frame_size, bool rewrites, int64_t rings = 0)
       : directory_(std::filesystem::temp_directory_path() / ("bench-vhost-" + std::to_string(getpid()))) {
     std::filesystem::create_directories(directory_);
     PortConfig config_a, config_b;
@@ -35,8 +38,8 @@ class TwoGuests {
     a = std::make_unique<VhostUserPort>("a", config_a, vhost::PortCallbacks{}, io_, rcu_);
     b = std::make_unique<VhostUserPort>("b", config_b, vhost::PortCallbacks{}, io_, rcu_);
     control_ = std::thread([this] { io_.run(); });
-    guest_a = join(config_a.socket.path, frame_size, rewrites);
-    guest_b = join(config_b.socket.path, frame_size, rewrites);
+    guest_a = join(config_a.socket.path, frame_size, rewrites, rings);
+    guest_b = join(config_b.socket.path, frame_size, rewrites, rings);
   }
   ~TwoGuests() {
     work_.reset();
@@ -50,8 +53,10 @@ class TwoGuests {
   std::unique_ptr<NullGuest> guest_a, guest_b;
 
  private:
-  static std::unique_ptr<NullGuest> join(const std::string& path, size_t frame_size, bool rewrites) {
+  static std::unique_ptr<NullGuest> join(const std::string& path, size_t frame_size, bool rewrites, int64_t rings) {
     NullGuestOptions options;
+    options.is_packed = (rings & kPacked) != 0;
+    options.is_in_order = (rings & kInOrder) != 0;
     options.path = path;
     options.wants_calls = false;
     const size_t buffer = frame_size <= 1600 ? 2048 : frame_size + 64;
@@ -84,9 +89,9 @@ size_t turn(VhostUserPort& from, VhostUserPort& to, Burst& burst) {
   return burst.size();
 }
 
-/// Arguments: frame size, whether guests write every frame anew, frames a burst.
+/// Arguments: frame size, whether guests write every frame anew, frames a burst, what rings.
 void forward(benchmark::State& state) {
-  TwoGuests setup(static_cast<size_t>(state.range(0)), state.range(1) != 0);
+  TwoGuests setup(static_cast<size_t>(state.range(0)), state.range(1) != 0, state.range(3));
   const auto n = static_cast<uint16_t>(state.range(2));
   Burst burst;
   uint64_t cycles = 0, frames = 0;
@@ -104,15 +109,14 @@ void forward(benchmark::State& state) {
   state.counters["cycles"] = static_cast<double>(cycles) / static_cast<double>(frames);
 }
 BENCHMARK(forward)
-    ->ArgNames({"size", "rewrites", "burst"})
-    ->ArgsProduct({{64, 512, 1518}, {0, 1}, {32}})
-    ->Args({64, 0, 1})
-    ->Args({64, 0, 4})
-    ->Args({32768, 0, 32});
+    ->ArgNames({"size", "rewrites", "burst", "rings"})
+    ->ArgsProduct({{64, 512, 1518}, {0, 1}, {32}, {0, kPacked, kInOrder, kPacked | kInOrder}})
+    ->ArgsProduct({{64}, {0}, {1, 4}, {0, kPacked}})
+    ->ArgsProduct({{32768}, {0}, {32}, {0, kPacked}});
 
 /// An empty turn: what polling a quiet port costs.
 void poll_empty(benchmark::State& state) {
-  TwoGuests setup(64, false);
+  TwoGuests setup(64, false, state.range(0));
   Burst burst;
   for (auto _ : state) {
     burst.clear();
@@ -121,7 +125,7 @@ void poll_empty(benchmark::State& state) {
     setup.a->rx_done(0);
   }
 }
-BENCHMARK(poll_empty);
+BENCHMARK(poll_empty)->ArgName("rings")->Arg(0)->Arg(kPacked);
 
 }  // namespace
 

@@ -11,7 +11,7 @@ namespace {
 void read_vhostuser(Reader& r, VhostUser& v) {
   r.required("path", v.path);
   r.value("mode", v.mode);
-  r.value("queues", v.queues, 1, 128);
+  r.value("queues", v.queues, 1, kMaxQueuePairs);
   r.value("owner", v.permissions.owner);
   r.value("group", v.permissions.group);
   read_permission_bits(r, "permissions", v.permissions.mode);

@@ -87,11 +87,14 @@ struct SocketPermissions {
 
 enum class SocketMode { kServer, kClient };
 
+/// Most queue pairs of a vhost-user port: the protocol names a ring's descriptors with one byte.
+inline constexpr uint16_t kMaxQueuePairs = 128;
+
 /// A vhost-user socket. kServer: weftd listens on `path`; kClient: it connects, and connects again.
 struct VhostUser {
   std::string path;
   SocketMode mode = SocketMode::kServer;
-  uint16_t queues = 1;            // queue pairs
+  uint16_t queues = 1;            // queue pairs, up to kMaxQueuePairs
   SocketPermissions permissions;  // what is not given here comes from switch.sockets
   bool operator==(const VhostUser&) const = default;
 };

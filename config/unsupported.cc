@@ -24,15 +24,7 @@ class Unsupported {
   Report& report_;
 };
 
-void check_queues(const Device& device, const std::string& path, Unsupported& u) {
-  if (const auto* v = std::get_if<VhostUser>(&device))
-    u.when(v->queues > 1, join(path, "vhostuser.queues"), "more than one queue is", "say 1, or leave it out");
-  if (const auto* t = std::get_if<Tap>(&device))
-    u.when(t->queues > 1, join(path, "tap.queues"), "more than one queue is", "say 1, or leave it out");
-}
-
 void check_uplink(const Uplink& up, bool carries_frames, const std::string& path, Unsupported& u) {
-  check_queues(up.device, path, u);
   if (const auto* n = std::get_if<Netdev>(&up.device))
     u.when(n->driver == Driver::kAfXdp, join(path, "driver"), "af_xdp is", "say auto or af_packet");
   u.when(std::holds_alternative<Pci>(up.device), join(path, "pci"), "a NIC driven by DPDK is",
@@ -83,7 +75,6 @@ void check_network_supported(const Network& n, const std::string& path, Unsuppor
 }
 
 void check_port_supported(const Port& p, const std::string& path, Unsupported& u) {
-  check_queues(p.device, path, u);
   u.when(!p.portgroup.empty(), join(path, "portgroup"), "portgroups are");
   u.when(p.mtu.has_value(), join(path, "mtu"), "an MTU of a single port is", "give the network's");
   u.when(p.vlan.has_value(), join(path, "vlan"), "VLANs are");

@@ -8,6 +8,7 @@
 #include "dataplane/netns.h"
 #include "dataplane/wire/headers.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -61,6 +62,11 @@ void insert_tag(Packet& packet, VirtioNetHeader& header, const TakenTag& taken) 
   packet.head_size = static_cast<uint16_t>(packet.head_size + kSize);
   packet.size += kSize;
   header.csum_start = static_cast<uint16_t>(header.csum_start + kSize);
+}
+
+/// How many frames to ask for when they are as large as the last were.
+uint16_t frames_for(size_t mean_bytes) noexcept {
+  return static_cast<uint16_t>(std::clamp<size_t>(kRxBurstBytes / std::max<size_t>(mean_bytes, 1), 2, kBurst));
 }
 
 }  // namespace
@@ -127,7 +133,8 @@ void NetdevPort::rx(uint16_t /*queue*/, Burst& burst) noexcept {
   std::array<RxIov, kBurst> iovs;
   std::array<VirtioNetHeader, kBurst> headers;
   alignas(cmsghdr) std::array<std::array<uint8_t, kControl>, kBurst> controls;
-  for (uint16_t i = 0; i < kBurst; ++i) {
+  const uint16_t wanted = rx_frames_;
+  for (uint16_t i = 0; i < wanted; ++i) {
     fill_rx_iov(iovs[i], headers[i], burst, i);
     messages[i] = mmsghdr{};
     messages[i].msg_hdr.msg_iov = iovs[i].data();
@@ -135,17 +142,19 @@ void NetdevPort::rx(uint16_t /*queue*/, Burst& burst) noexcept {
     messages[i].msg_hdr.msg_control = controls[i].data();
     messages[i].msg_hdr.msg_controllen = kControl;
   }
-  int n = recvmmsg(socket_.get(), messages.data(), kBurst, MSG_DONTWAIT, nullptr);
+  int n = recvmmsg(socket_.get(), messages.data(), wanted, MSG_DONTWAIT, nullptr);
   // An error is told once, before frames that came earlier: that the netdev went down, or that the next frame
   // could not be described by a virtio-net header (EINVAL; the frame is lost).
   uint16_t n_refused = 0;
   for (int tries = 0; n < 0 && errno != EAGAIN && tries < kBurst; ++tries) {
     if (errno == EINVAL) ++n_refused;
-    n = recvmmsg(socket_.get(), messages.data(), kBurst, MSG_DONTWAIT, nullptr);
+    n = recvmmsg(socket_.get(), messages.data(), wanted, MSG_DONTWAIT, nullptr);
   }
+  size_t bytes = 0;
   for (uint16_t i = 0; i < n; ++i) {
     msghdr& message = messages[i].msg_hdr;
     Packet& packet = burst.add();
+    bytes += messages[i].msg_len;
     if (messages[i].msg_len < sizeof(VirtioNetHeader)) {
       packet.drop = Drop::rx_short_header;
       continue;
@@ -158,6 +167,7 @@ void NetdevPort::rx(uint16_t /*queue*/, Burst& burst) noexcept {
       packet.drop = Drop::rx_bad_offload;
   }
   for (; n_refused != 0 && !burst.full(); --n_refused) burst.add().drop = Drop::rx_bad_offload;
+  if (n > 0) rx_frames_ = frames_for(bytes / static_cast<size_t>(n));
 }
 
 void NetdevPort::tx(uint16_t /*queue*/, std::span<Packet* const> packets) noexcept {

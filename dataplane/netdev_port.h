@@ -80,6 +80,7 @@ class NetdevPort final : public Port {
   UniqueFd socket_;
   int index_ = 0;
   EventSet* events_ = nullptr;
+  uint16_t rx_frames_ = kBurst;  // the worker's: to ask for at once
   uint64_t kernel_drops_ = 0;
   NetnsIdentity netns_;
   std::unique_ptr<Netlink> netlink_;  // in the netdev's namespace

@@ -15,6 +15,7 @@ struct Transport {
   uint16_t ethertype = 0;  // behind VLAN tags
   uint16_t offset = 0;     // of the transport header, or of what follows the tags when it is not IP
   uint8_t protocol = 0;    // IANA; meaningless when it is not IP
+  uint32_t ip_end = 0;     // where the IP packet says it ends; 0: it is none, or does not say
   bool is_fragment = false;
 };
 
@@ -24,6 +25,7 @@ bool find_transport_ipv6(std::span<const uint8_t> head, Transport& t) noexcept {
   if (ip == nullptr || ip->version() != 6) return false;
   t.protocol = ip->next_header;
   size_t offset = t.offset + sizeof *ip;
+  if (const uint32_t size = ip->payload_length.host(); size != 0) t.ip_end = static_cast<uint32_t>(offset) + size;
   // Extension headers (RFC 8200 §4): hop-by-hop 0, routing 43, fragment 44, destination options 60.
   while (t.protocol == 0 || t.protocol == 43 || t.protocol == 44 || t.protocol == 60) {
     const auto* extension = wire::view<std::array<uint8_t, 8>>(head, offset);
@@ -51,6 +53,7 @@ bool find_transport(std::span<const uint8_t> head, Transport& t) noexcept {
   if (t.ethertype != wire::ethertype::kIpv4) return true;
   const auto* ip = wire::view<wire::Ipv4Header>(head, offset);
   if (ip == nullptr || ip->version() != 4 || ip->header_size() < sizeof *ip) return false;
+  if (const uint32_t size = ip->total_length.host(); size != 0) t.ip_end = static_cast<uint32_t>(offset) + size;
   offset += ip->header_size();
   if (offset > head.size()) return false;
   t.offset = static_cast<uint16_t>(offset);
@@ -113,9 +116,11 @@ bool to_offload_slow(const VirtioNetHeader& header, OffloadSet sender, Packet& p
     return true;
   }
   if (!sender.checksum) return false;
-  if (uint32_t{header.csum_start} + header.csum_offset + 2 > packet.head_size) return false;
   Transport t;
   if (!find_transport(packet.head_bytes(), t)) return false;
+  // Padding is neither summed nor cut into segments: it goes, as the frame is not yet on a wire.
+  if (t.ip_end != 0 && t.ip_end < packet.size) packet.trim(t.ip_end);
+  if (uint32_t{header.csum_start} + header.csum_offset + 2 > packet.head_size) return false;
   if (!is_checksum_place(t, header.csum_start, header.csum_offset)) return false;
   if (header.gso_type != VirtioNetHeader::kGsoNone && !to_gso(header, sender, t, packet)) return false;
   o.checksum = Checksum::partial;

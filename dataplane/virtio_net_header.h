@@ -57,7 +57,8 @@ inline constexpr uint16_t kMinGsoSize = 32;
 /// frame is to be dropped as rx_bad_offload. It is, when the header asks for what was not negotiated, or
 /// points outside the frame, or when a finished checksum would overwrite anything but the checksum field of
 /// the frame's own TCP, UDP or ICMPv6 header or of something encapsulated behind it: a checksum is finished
-/// after all stages have seen the frame, so it must not be able to change what they decided by.
+/// after all stages have seen the frame, so it must not be able to change what they decided by. What follows the
+/// end of the IP packet in a frame that asks for something (Ethernet padding) is cut off.
 [[nodiscard]] inline bool to_offload(const VirtioNetHeader& header, OffloadSet sender, Packet& packet) noexcept {
   packet.offload = Offload{};
   if ((header.flags & (VirtioNetHeader::kNeedsCsum | VirtioNetHeader::kDataValid)) == 0 &&

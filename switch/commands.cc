@@ -413,6 +413,7 @@ Json stats(Daemon& daemon, const Json&) {
     const auto& worker = daemon.engine().worker(w);
     const double alive = static_cast<double>(now - worker.started_ns());
     workers.push_back({{"cpu", worker.options().cpu ? Json(*worker.options().cpu) : Json()},
+                       {"busy-ns", worker.busy_ns()},
                        {"busy-percent", alive > 0 ? 100.0 * static_cast<double>(worker.busy_ns()) / alive : 0.0}});
   }
   const PortTotals t = daemon.engine().totals();
@@ -472,8 +473,8 @@ config::Device device_from_json(const Json& arguments) {
     if (mode != "server" && mode != "client") throw CommandError("mode is to be server or client", 2);
     socket.mode = mode == "server" ? config::SocketMode::kServer : config::SocketMode::kClient;
     if (const auto queues = it->find("queues"); queues != it->end()) {
-      if (!queues->is_number_integer() || *queues < 1 || *queues > UINT16_MAX)
-        throw CommandError("queues is to be a number from 1 on", 2);
+      if (!queues->is_number_integer() || *queues < 1 || *queues > config::kMaxQueuePairs)
+        throw CommandError(fmt::format("queues is to be a number from 1 to {}", config::kMaxQueuePairs), 2);
       socket.queues = queues->get<uint16_t>();
     }
     return socket;

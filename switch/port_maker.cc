@@ -99,6 +99,7 @@ std::unique_ptr<Port> PortMaker::make(const std::string& name, const std::string
     config.socket.group = first_of(own.group, shared.group);
     config.socket.permissions = own.mode ? own.mode : shared.mode;
     config.queues = socket->queues;
+    config.mtu = static_cast<uint16_t>(link.mtu.value_or(0));
     vhost::PortCallbacks callbacks;
     callbacks.on_mac_announce = [this, id](wire::MacAddress mac) { on_announce_(id, mac); };
     try {

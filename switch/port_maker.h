@@ -36,7 +36,7 @@ class PortMaker {
 
   PortMaker(Context context, OnAnnounce on_announce);
 
-  /// What a tap is to show; without an MTU it keeps what it has.
+  /// What a tap is to show (without an MTU it keeps what it has), and the MTU that a vhost-user guest may have.
   struct Link {
     std::optional<uint32_t> mtu;
     bool is_up = true;

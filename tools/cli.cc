@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tools/cli.h"
 
+#include "tools/bench.h"
 #include "tools/client.h"
 #include "tools/command.h"
 #include "tools/print.h"
@@ -162,6 +163,17 @@ const Command& command_named(const std::string& name) {
                                             : fmt::format("unknown command '{}'; did you mean {}?", name, nearest));
 }
 
+bool asks_for_help(const std::vector<std::string>& arguments, const Globals& globals) {
+  return globals.help || std::ranges::any_of(arguments, [](const auto& a) { return a == "--help" || a == "-h"; });
+}
+
+/// What stood before the command and means something to the other program goes with it.
+[[noreturn]] void hand_over(std::vector<std::string> arguments, const Globals& globals) {
+  if (globals.json) arguments.emplace_back("--json");
+  if (globals.help) arguments.emplace_back("--help");
+  become_bench(arguments);
+}
+
 int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
   Globals globals;
   const size_t at = command_position(arguments);
@@ -179,6 +191,9 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     return kExitDone;
   }
   const Command& command = command_named(*middle);
+  // Without that program, help is what the table knows.
+  if (command.is_another_program && (has_bench() || !asks_for_help({middle + 1, arguments.end()}, globals)))
+    hand_over({middle + 1, arguments.end()}, globals);
   const Arguments given = parse_command(command, {middle + 1, arguments.end()}, globals);
   if (globals.help) {
     out << help(command);

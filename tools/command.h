@@ -56,6 +56,8 @@ struct Command {
   std::string (*print)(const nlohmann::json& result) = nullptr;
   /// Or does its work itself, without a switch; returns the exit code.
   int (*run)(const Arguments&, std::ostream& out, std::ostream& err) = nullptr;
+  /// Or is another program, which gets all words after the command as they are.
+  bool is_another_program = false;
 };
 
 /// All commands of this version, in the order help shows them.

@@ -2,6 +2,7 @@
 //
 // The command table. Above each entry's functions stands the result it prints, as the control socket sends
 // it.
+#include "config/model.h"
 #include "tools/client.h"
 #include "tools/command.h"
 #include "tools/print.h"
@@ -120,8 +121,9 @@ std::string print_port_list(const json& result) {
 uint32_t queues_argument(const std::string& given) {
   uint32_t queues = 0;
   const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), queues);
-  if (error != std::errc{} || end != given.data() + given.size() || queues == 0 || queues > 256) {
-    throw Failure(kExitUsage, fmt::format("--queues: a number from 1 to 256 is needed, not '{}'", given));
+  if (error != std::errc{} || end != given.data() + given.size() || queues == 0 || queues > config::kMaxQueuePairs) {
+    throw Failure(kExitUsage,
+                  fmt::format("--queues: a number from 1 to {} is needed, not '{}'", config::kMaxQueuePairs, given));
   }
   return queues;
 }
@@ -252,7 +254,7 @@ std::string print_conntrack(const json& result) {
 // --- counters
 // -------------------------------------------------------------------------------------------------------
 
-// {"uptime":s,"version","workers":[{"cpu","busy-percent"}],"memory":{"resident-bytes"},
+// {"uptime":s,"version","workers":[{"cpu","busy-ns","busy-percent"}],"memory":{"resident-bytes"},
 //  "totals":{"received","injected","copies","sent","consumed","held","dropped"},"ports":[as port-stats]}
 std::string print_stats(const json& result) {
   Facts facts;
@@ -309,6 +311,7 @@ constexpr const char* kPorts = "Ports";
 constexpr const char* kTables = "Tables";
 constexpr const char* kCounters = "Counters";
 constexpr const char* kFiles = "Files (no switch needed)";
+constexpr const char* kMeasuring = "Measuring (any vhost-user switch)";
 
 const Positional kNet{"NET", "name of the network"};
 const Positional kNetOptional{"NET", "only this network", Positional::Count::kOptional};
@@ -402,15 +405,26 @@ const std::vector<Command>& table() {
        nullptr,
        nullptr,
        run_import},
+      {"bench",
+       kMeasuring,
+       "the built-in traffic generator and its report",
+       {},
+       {},
+       "Plays guests on vhost-user sockets and measures what becomes of their frames. weft-bench does it; once it is\n"
+       "installed, `weft bench --help` prints its options.\n",
+       nullptr,
+       nullptr,
+       nullptr,
+       true},
   };
   return kCommands;
 }
 
 /// What the contract promises for later; named so that nobody takes them for typing mistakes.
-constexpr std::array<std::string_view, 20> kFuture{
+constexpr std::array<std::string_view, 19> kFuture{
     "net-define", "net-create", "net-start", "net-destroy",   "net-undefine", "net-autostart", "net-update",
     "net-event",  "net-edit",   "net-uuid",  "net-port-list", "port-set",     "route",         "conntrack-flush",
-    "top",        "capture",    "trace",     "plan",          "apply",        "bench"};
+    "top",        "capture",    "trace",     "plan",          "apply"};
 
 /// Fewest insertions, deletions, replacements and swaps of neighbours that make `b` of `a` (optimal string
 /// alignment).

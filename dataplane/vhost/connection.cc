@@ -25,8 +25,8 @@ std::span<const uint8_t> bytes_of(const T& value) noexcept {
 
 }  // namespace
 
-Connection::Connection(boost::asio::io_context& io, UniqueFd socket, uint16_t n_pairs, int trouble_fd, RingHost& host,
-                       PackedRecords& records, Rcu& rcu, PortLog& log, Events events)
+Connection::Connection(boost::asio::io_context& io, UniqueFd socket, std::unique_ptr<Device> device, Rcu& rcu,
+                       PortLog& log, Events events)
     : io_(io),
       channel_(std::move(socket)),
       watch_(io, channel_.socket()),
@@ -34,7 +34,7 @@ Connection::Connection(boost::asio::io_context& io, UniqueFd socket, uint16_t n_
       rcu_(rcu),
       log_(&log),
       events_(std::move(events)),
-      device_(std::make_unique<Device>(n_pairs, trouble_fd, host, records)) {}
+      device_(std::move(device)) {}
 
 Connection::~Connection() { watch_.release(); }
 
@@ -109,8 +109,10 @@ bool Connection::handle_message() {
 }
 
 void Connection::apply(const Request& request) {
+  tell_missed();
   const auto done = device_->apply(request, channel_.fds());
   if (!done) return refuse(/*is_whole=*/true, fmt::format("{}: {}", request_name(request.type), done.error()));
+  if (!done->warning.empty()) log_->warn(done->warning);
   if (const std::string wrong = device_->start_ready(); !wrong.empty()) log_->warn(wrong);
   drop_retired();
   // Its owner knows before the front end does.
@@ -118,6 +120,11 @@ void Connection::apply(const Request& request) {
   if (state_ != State::open) return;
   if (!answer(request, *done)) return close("the front end does not read its answers");
   if (const auto mac = device_->take_announced(); mac && events_.mac_announced) events_.mac_announced(*mac);
+}
+
+/// A log that is too small is the front end's mistake, which its guest will pay for where it goes: worth a word.
+void Connection::tell_missed() {
+  if (device_->take_missed()) log_->warn("memory was written that the front end's dirty log has no place for");
 }
 
 /// Closes descriptors that no worker can be using any more.
@@ -136,10 +143,11 @@ bool Connection::answer(const Request& request, const Device::Answer& answer) {
     case Device::Answer::Kind::vring_state:
       return channel_.reply(bytes_of(answer.state));
     case Device::Answer::Kind::none:
+    case Device::Answer::Kind::refusal:
       break;
   }
   if (!request.needs_reply || !device_->has_protocol_feature(protocol_feature::kReplyAck)) return true;
-  return channel_.reply(bytes_of(uint64_t{0}));
+  return channel_.reply(bytes_of(uint64_t{answer.kind == Device::Answer::Kind::refusal}));
 }
 
 /// A whole message that asked to be acknowledged is told first.
@@ -154,6 +162,7 @@ void Connection::refuse(bool is_whole, const std::string& why) {
 void Connection::close(std::string reason) {
   if (state_ != State::open) return;
   state_ = State::closing;
+  tell_missed();
   watch_.cancel();
   device_->stop_all();
   // The peer sees the end now; the descriptor stays open until the last handler has gone.

@@ -32,8 +32,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     /// `is_error`: the front end was cut off for it; otherwise it left.
     std::function<void(const std::string& reason, bool is_error)> ended;
   };
-  Connection(boost::asio::io_context& io, UniqueFd socket, uint16_t n_pairs, int trouble_fd, RingHost& host,
-             PackedRecords& records, Rcu& rcu, PortLog& log, Events events);
+  Connection(boost::asio::io_context& io, UniqueFd socket, std::unique_ptr<Device> device, Rcu& rcu, PortLog& log,
+             Events events);
   ~Connection();
 
   void start();
@@ -57,6 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void drop_retired();
   bool handle_message();
   void apply(const Request& request);
+  void tell_missed();
   [[nodiscard]] bool answer(const Request& request, const Device::Answer& answer);
   void refuse(bool is_whole, const std::string& why);
   /// Whether every worker has been quiescent within the few microseconds a polling one needs.

@@ -2,7 +2,9 @@
 #include "dataplane/vhost/device.h"
 
 #include "dataplane/vhost/features.h"
+#include "dataplane/vhost/ring_log.h"
 
+#include <algorithm>
 #include <bit>
 
 #include <fmt/format.h>
@@ -19,20 +21,21 @@ tl::unexpected<std::string> fail(std::string text) { return tl::unexpected(std::
 
 }  // namespace
 
-const uint64_t kOfferedFeatures = bit(feature::kCsum) | bit(feature::kGuestCsum) | bit(feature::kMtu) |
-                                  bit(feature::kGuestTso4) | bit(feature::kGuestTso6) | bit(feature::kGuestEcn) |
-                                  bit(feature::kHostTso4) | bit(feature::kHostTso6) | bit(feature::kHostEcn) |
-                                  bit(feature::kMrgRxbuf) | bit(feature::kStatus) | bit(feature::kCtrlVq) |
-                                  bit(feature::kGuestAnnounce) | bit(feature::kMq) | bit(feature::kAnyLayout) |
-                                  bit(feature::kIndirectDesc) | bit(feature::kEventIdx) | bit(feature::kVersion1) |
-                                  bit(feature::kProtocolFeatures) | bit(feature::kRingPacked) | bit(feature::kInOrder);
+const uint64_t kOfferedFeatures =
+    bit(feature::kCsum) | bit(feature::kGuestCsum) | bit(feature::kMtu) | bit(feature::kGuestTso4) |
+    bit(feature::kGuestTso6) | bit(feature::kGuestEcn) | bit(feature::kHostTso4) | bit(feature::kHostTso6) |
+    bit(feature::kHostEcn) | bit(feature::kMrgRxbuf) | bit(feature::kStatus) | bit(feature::kCtrlVq) |
+    bit(feature::kGuestAnnounce) | bit(feature::kMq) | bit(feature::kAnyLayout) | bit(feature::kIndirectDesc) |
+    bit(feature::kEventIdx) | bit(feature::kVersion1) | bit(feature::kProtocolFeatures) | bit(feature::kLogAll) |
+    bit(feature::kRingPacked) | bit(feature::kInOrder);
 
-const uint64_t kOfferedProtocolFeatures = protocol_feature::kMq | protocol_feature::kRarp |
-                                          protocol_feature::kReplyAck | protocol_feature::kNetMtu |
-                                          protocol_feature::kConfigureMemSlots;
+const uint64_t kOfferedProtocolFeatures = protocol_feature::kMq | protocol_feature::kLogShmfd |
+                                          protocol_feature::kRarp | protocol_feature::kReplyAck |
+                                          protocol_feature::kNetMtu | protocol_feature::kConfigureMemSlots;
 
-Device::Device(uint16_t n_pairs, int trouble_fd, RingHost& host, PackedRecords& records)
+Device::Device(uint16_t n_pairs, uint16_t mtu, int trouble_fd, RingHost& host, PackedRecords& records)
     : n_pairs_(n_pairs),
+      mtu_(mtu),
       trouble_fd_(trouble_fd),
       host_(host),
       records_(records),
@@ -57,9 +60,12 @@ RingSet Device::touched(const Request& request) const {
     case RequestType::set_features:
       if (has_features_ && std::get<uint64_t>(request.payload) == features_) return {};
       return held;
-    case RequestType::set_mem_table:
     case RequestType::add_mem_reg:
+      return memory_->has(std::get<MemoryRegion>(request.payload)) ? RingSet{} : held;
     case RequestType::rem_mem_reg:
+      return find_repeated(std::get<MemoryRegion>(request.payload)) != repeated_.end() ? RingSet{} : held;
+    case RequestType::set_mem_table:
+    case RequestType::set_log_base:
     case RequestType::reset_owner:
       return held;
     case RequestType::set_vring_enable: {
@@ -127,13 +133,13 @@ Device::Done Device::apply(const Request& request, std::vector<UniqueFd>& fds) {
   using Kind = Answer::Kind;
   switch (request.type) {
     case RequestType::get_features:
-      return Answer{Kind::u64, kOfferedFeatures, {}};
+      return Answer{Kind::u64, kOfferedFeatures, {}, {}};
     case RequestType::get_protocol_features:
-      return Answer{Kind::u64, kOfferedProtocolFeatures, {}};
+      return Answer{Kind::u64, kOfferedProtocolFeatures, {}, {}};
     case RequestType::get_queue_num:
-      return Answer{Kind::u64, n_pairs_, {}};
+      return Answer{Kind::u64, n_pairs_, {}, {}};
     case RequestType::get_max_mem_slots:
-      return Answer{Kind::u64, kMaxRegions, {}};
+      return Answer{Kind::u64, kMaxRegions, {}, {}};
     case RequestType::set_owner:
       return Answer{};
     case RequestType::set_features:
@@ -152,11 +158,12 @@ Device::Done Device::apply(const Request& request, std::vector<UniqueFd>& fds) {
       }
       return Answer{};
     case RequestType::set_mem_table:
+      repeated_.clear();
       return set_memory(GuestMemory::map(std::get<MemoryTable>(request.payload).all(), fds, memory_gone_));
     case RequestType::add_mem_reg:
-      return set_memory(memory_->with(std::get<MemoryRegion>(request.payload), fds.at(0), memory_gone_));
+      return add_region(std::get<MemoryRegion>(request.payload), fds.at(0));
     case RequestType::rem_mem_reg:
-      return set_memory(memory_->without(std::get<MemoryRegion>(request.payload)));
+      return remove_region(std::get<MemoryRegion>(request.payload));
     case RequestType::set_vring_num:
     case RequestType::set_vring_base:
     case RequestType::set_vring_enable:
@@ -165,8 +172,8 @@ Device::Done Device::apply(const Request& request, std::vector<UniqueFd>& fds) {
       return get_vring_base(std::get<VringState>(request.payload).index);
     case RequestType::set_vring_addr: {
       const auto& address = std::get<VringAddress>(request.payload);
-      if ((address.flags & 1) != 0) return fail("logging of ring writes was not offered");
       ring(address.index).address = address;
+      drop_log_if_unused();
       return Answer{};
     }
     case RequestType::set_vring_kick:
@@ -176,15 +183,12 @@ Device::Done Device::apply(const Request& request, std::vector<UniqueFd>& fds) {
     case RequestType::send_rarp:
       announced_ = std::get<wire::MacAddress>(request.payload);
       return Answer{};
-    case RequestType::net_set_mtu: {
-      const uint64_t mtu = std::get<uint64_t>(request.payload);
-      if (mtu < 68 || mtu > 65535) return fail(fmt::format("MTU {} is none", mtu));
-      mtu_ = static_cast<uint16_t>(mtu);
-      return Answer{};
-    }
+    case RequestType::net_set_mtu:
+      return set_mtu(std::get<uint64_t>(request.payload));
     case RequestType::set_log_base:
+      return set_log(std::get<LogBase>(request.payload), fds.at(0));
     case RequestType::set_log_fd:
-      break;  // the decoder refuses them
+      break;  // the decoder refuses it
   }
   return fail("not supported");
 }
@@ -194,6 +198,7 @@ Device::Done Device::set_features(uint64_t features) {
     return fail(fmt::format("features {:#x} were not offered", features & ~kOfferedFeatures));
   features_ = features;
   has_features_ = true;
+  drop_log_if_unused();
   return Answer{};
 }
 
@@ -256,17 +261,84 @@ Device::Done Device::set_memory(GuestMemory::Result memory) {
   return Answer{};
 }
 
+std::vector<MemoryRegion>::const_iterator Device::find_repeated(const MemoryRegion& region) const {
+  return std::ranges::find_if(repeated_, [&](const MemoryRegion& r) { return GuestMemory::is_same(r, region); });
+}
+
+/// QEMU adds and removes every region once for each queue pair it starts: it is there from the first time on, and until
+/// the last.
+Device::Done Device::add_region(const MemoryRegion& region, const UniqueFd& fd) {
+  if (!memory_->has(region)) return set_memory(memory_->with(region, fd, memory_gone_));
+  if (repeated_.size() == kMaxRegions * n_pairs_) return fail("added more often than there are queue pairs");
+  repeated_.push_back(region);
+  return Answer{};
+}
+
+Device::Done Device::remove_region(const MemoryRegion& region) {
+  const auto repeated = find_repeated(region);
+  if (repeated == repeated_.end()) return set_memory(memory_->without(region));
+  repeated_.erase(repeated);
+  return Answer{};
+}
+
 /// Also ends the ring: it starts again with the next kick descriptor.
 Device::Done Device::get_vring_base(uint32_t index) {
   Ring& r = ring(index);
   r.has_kick = false;
   r.is_broken = false;
   r.kick.reset();
-  if (!is_packed()) return Answer{Answer::Kind::vring_state, 0, {index, r.base}};
+  // A device that was stopped altogether gets a new log if it starts again before the migration is over, and nobody
+  // looks into the old one.
+  if ((running_ | unsettled_).none()) log_.reset();
+  if (!is_packed()) return Answer{Answer::Kind::vring_state, 0, {index, r.base}, {}};
   // From here on the front end knows.
   if (index < 2 * n_pairs_) records_[static_cast<uint16_t>(index)].size = 0;
   const uint16_t bits = r.position.bits();
-  return Answer{Answer::Kind::vring_state, 0, {index, bits | uint32_t{bits} << 16}};
+  return Answer{Answer::Kind::vring_state, 0, {index, bits | uint32_t{bits} << 16}, {}};
+}
+
+/// Answered in any case: the front end waits with its own use of the log until the old one is out of ours.
+Device::Done Device::set_log(const LogBase& base, const UniqueFd& fd) {
+  if (!has_protocol_feature(protocol_feature::kLogShmfd)) return fail("LOG_SHMFD was not negotiated");
+  auto log = DirtyLog::map(fd, base.size, base.offset, memory_gone_);
+  if (!log) return fail(log.error());
+  log_ = std::move(*log);
+  has_told_missed_ = false;
+  return Answer{Answer::Kind::u64, 0, {}, {}};
+}
+
+/// What is written to this ring's guest, or only to the ring, is to be marked.
+bool Device::is_logged(const Ring& r) const noexcept {
+  return (features_ & bit(feature::kLogAll)) != 0 || (r.address && (r.address->flags & VringAddress::kLog) != 0);
+}
+
+/// After the migration, or when it was called off. No running ring has the log then: each was restarted when its word
+/// to log was taken back.
+void Device::drop_log_if_unused() noexcept {
+  if (!log_ || (features_ & bit(feature::kLogAll)) != 0 || unsettled_.any()) return;
+  for (const auto& r : rings_) {
+    if (r && is_logged(*r)) return;
+  }
+  log_.reset();
+}
+
+bool Device::take_missed() noexcept {
+  if (!log_ || !log_->has_missed()) return false;
+  return !std::exchange(has_told_missed_, true);
+}
+
+/// A guest that sends larger packets than its network carries would lose them one by one: its front end is told, as the
+/// specification wants it. One that takes smaller ones than the others send is only worth a word.
+Device::Done Device::set_mtu(uint64_t mtu) const {
+  if (mtu < 68 || mtu > 65535) return fail(fmt::format("MTU {} is none", mtu));
+  Answer answer;
+  if (mtu_ == 0 || mtu == mtu_) return answer;
+  answer.warning = fmt::format("the front end gives its guest an MTU of {}, the network's is {}", mtu, mtu_);
+  if (mtu > mtu_) {
+    answer.kind = Answer::Kind::refusal;
+    answer.warning += ": refused";
+  }
+  return answer;
 }
 
 bool Device::is_packed() const noexcept { return (features_ & bit(feature::kRingPacked)) != 0; }
@@ -278,6 +350,8 @@ bool Device::may_run(uint16_t index) const noexcept {
   const Ring& r = *rings_[index];
   // Without the protocol feature bit there is no SET_VRING_ENABLE, and rings are born enabled.
   const bool is_enabled = r.is_enabled || (features_ & bit(feature::kProtocolFeatures)) == 0;
+  // Writes that are to be logged wait for the log, which QEMU sends last.
+  if (is_logged(r) && !log_) return false;
   return is_enabled && r.has_kick && r.size != 0 && r.address && !r.is_broken && !r.view && !memory_is_gone();
 }
 
@@ -366,8 +440,13 @@ std::string Device::start(uint16_t index) {
   view->call_fd = r.call.get();
   view->has_kick = r.kick.is_open();
   view->trouble_fd = trouble_fd_;
+  if (is_logged(r)) {
+    view->log = {log_.get(), (features_ & bit(feature::kLogAll)) != 0, (r.address->flags & VringAddress::kLog) != 0,
+                 r.address->log};
+  }
   if (std::string wrong = is_packed() ? place_packed(r, *view, records_[index]) : place_split(r, *view); !wrong.empty())
     return wrong;
+  if (view->log.pages != nullptr) log_start(*view);
 
   r.view = std::move(view);
   if (!host_.publish(index, *r.view, r.kick.get())) {

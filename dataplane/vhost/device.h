@@ -45,9 +45,9 @@ extern const uint64_t kOfferedProtocolFeatures;
 
 class Device {
  public:
-  /// `n_pairs` queue pairs are served; rings beyond are remembered but never run.
-  /// `records` has one for each of their rings and outlives this.
-  Device(uint16_t n_pairs, int trouble_fd, RingHost& host, PackedRecords& records);
+  /// `n_pairs` queue pairs are served; rings beyond are remembered but never run. `mtu` is the largest packet that the
+  /// port's network carries; 0: any. `records` has one for each of their rings and outlives this.
+  Device(uint16_t n_pairs, uint16_t mtu, int trouble_fd, RingHost& host, PackedRecords& records);
   /// Frees rings and memory; stop_all() and a grace period must lie behind.
   ~Device();
   Device(const Device&) = delete;
@@ -66,9 +66,11 @@ class Device {
   void settle(const RingSet& rings) noexcept;
 
   struct Answer {
-    enum class Kind { none, u64, vring_state } kind = Kind::none;  // none: acknowledged if the front end asked
-    uint64_t value = 0;                                            // of u64
-    VringState state{};                                            // of vring_state
+    /// none: acknowledged if the front end asked. refusal: told so if it asked; it did nothing wrong, and goes on.
+    enum class Kind { none, u64, vring_state, refusal } kind = Kind::none;
+    uint64_t value = 0;     // of u64
+    VringState state{};     // of vring_state
+    std::string warning{};  // for the log, whatever the kind; empty: none
   };
   /// Carries a request out; takes what it needs of `fds`. An error, in words: the front end broke the
   /// protocol.
@@ -87,8 +89,8 @@ class Device {
   [[nodiscard]] const RingSet& running() const noexcept { return running_; }
   [[nodiscard]] uint64_t features() const noexcept { return features_; }
   [[nodiscard]] bool has_protocol_feature(uint64_t mask) const noexcept { return (protocol_features_ & mask) != 0; }
-  /// 0: the front end named none.
-  [[nodiscard]] uint16_t mtu() const noexcept { return mtu_; }
+  /// Whether workers wrote to pages that the front end's log has no place for; true once a log.
+  [[nodiscard]] bool take_missed() noexcept;
   /// Call descriptors replaced while their rings ran, which goes on meanwhile: a guest that moves an interrupt to
   /// another CPU does it twice. A worker may be writing to them until a grace period from now has passed.
   [[nodiscard]] std::vector<UniqueFd> take_retired() noexcept { return std::exchange(retired_, {}); }
@@ -116,7 +118,14 @@ class Device {
   Done set_file(RequestType type, const VringFile& file, std::vector<UniqueFd>& fds);
   Done set_vring(RequestType type, const VringState& state);
   Done set_memory(GuestMemory::Result memory);
+  Done add_region(const MemoryRegion& region, const UniqueFd& fd);
+  Done remove_region(const MemoryRegion& region);
+  [[nodiscard]] std::vector<MemoryRegion>::const_iterator find_repeated(const MemoryRegion& region) const;
   Done get_vring_base(uint32_t index);
+  Done set_log(const LogBase& base, const UniqueFd& fd);
+  Done set_mtu(uint64_t mtu) const;
+  [[nodiscard]] bool is_logged(const Ring& ring) const noexcept;
+  void drop_log_if_unused() noexcept;
   [[nodiscard]] bool may_run(uint16_t index) const noexcept;
   [[nodiscard]] bool is_packed() const noexcept;
   [[nodiscard]] std::string start(uint16_t index);
@@ -126,6 +135,7 @@ class Device {
   [[nodiscard]] RingFeatures ring_features(uint16_t index) const noexcept;
 
   const uint16_t n_pairs_;
+  const uint16_t mtu_;
   const int trouble_fd_;
   RingHost& host_;
   PackedRecords& records_;
@@ -133,9 +143,11 @@ class Device {
   uint64_t features_ = 0;
   bool has_features_ = false;
   uint64_t protocol_features_ = 0;
-  uint16_t mtu_ = 0;
   std::optional<wire::MacAddress> announced_;
   std::shared_ptr<const GuestMemory> memory_;
+  std::vector<MemoryRegion> repeated_;   // regions of memory_, for each time they were added again
+  std::shared_ptr<const DirtyLog> log_;  // while the guest migrates
+  bool has_told_missed_ = false;
   std::vector<std::unique_ptr<Ring>> rings_;
   RingSet running_;                // published
   std::vector<UniqueFd> retired_;  // call descriptors out of use

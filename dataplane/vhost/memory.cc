@@ -99,10 +99,16 @@ GuestMemory::Result GuestMemory::with(const MemoryRegion& region, const UniqueFd
   return memory;
 }
 
-GuestMemory::Result GuestMemory::without(const MemoryRegion& region) const {
-  const auto found = std::ranges::find_if(regions_, [&](const Region& r) {
-    return r.guest == region.guest_address && r.user == region.user_address && r.size == region.size;
+std::vector<GuestMemory::Region>::const_iterator GuestMemory::find(const MemoryRegion& region) const noexcept {
+  return std::ranges::find_if(regions_, [&](const Region& r) {
+    return is_same({r.guest, r.size, r.user, region.file_offset}, region);
   });
+}
+
+bool GuestMemory::has(const MemoryRegion& region) const noexcept { return find(region) != regions_.end(); }
+
+GuestMemory::Result GuestMemory::without(const MemoryRegion& region) const {
+  const auto found = find(region);
   if (found == regions_.end()) return tl::unexpected(describe(region) + ": no such region to remove");
   auto memory = std::make_shared<GuestMemory>(*this);
   const auto place = found - regions_.begin();
@@ -125,6 +131,14 @@ uint8_t* GuestMemory::from_user(uint64_t address, uint64_t size) const noexcept 
     if (offset < r.size && size <= r.size - offset) return r.host + offset;
   }
   return nullptr;
+}
+
+std::optional<uint64_t> GuestMemory::to_guest(const uint8_t* host) const noexcept {
+  for (const Region& r : regions_) {
+    const auto offset = reinterpret_cast<uintptr_t>(host) - reinterpret_cast<uintptr_t>(r.host);
+    if (offset < r.size) return r.guest + offset;
+  }
+  return std::nullopt;
 }
 
 }  // namespace weft::dataplane::vhost

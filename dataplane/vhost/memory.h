@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,6 +44,12 @@ class GuestMemory {
   /// This without the region of that guest address, user address and size; an error when there is none.
   [[nodiscard]] Result without(const MemoryRegion& region) const;
 
+  /// Whether that region, known by guest address, user address and size, is part of it.
+  [[nodiscard]] bool has(const MemoryRegion& region) const noexcept;
+  [[nodiscard]] static bool is_same(const MemoryRegion& a, const MemoryRegion& b) noexcept {
+    return a.guest_address == b.guest_address && a.user_address == b.user_address && a.size == b.size;
+  }
+
   GuestMemory() = default;  // no regions
   ~GuestMemory();
 
@@ -50,11 +57,14 @@ class GuestMemory {
   [[nodiscard]] const Region* find(uint64_t address, uint64_t size) const noexcept;
   /// Where `address` of the front end is here when all `size` bytes lie in one region, else nullptr.
   [[nodiscard]] uint8_t* from_user(uint64_t address, uint64_t size) const noexcept;
+  /// The guest-physical address of a byte of it that is mapped at `host`, or nothing when it is none.
+  [[nodiscard]] std::optional<uint64_t> to_guest(const uint8_t* host) const noexcept;
   [[nodiscard]] std::span<const Region> regions() const noexcept { return regions_; }
 
  private:
   class Mapping;
   tl::expected<void, std::string> add(const MemoryRegion& region, int fd, std::atomic<bool>& gone);
+  [[nodiscard]] std::vector<Region>::const_iterator find(const MemoryRegion& region) const noexcept;
 
   std::vector<Region> regions_;                     // by guest address
   std::vector<std::shared_ptr<Mapping>> mappings_;  // in the same order
@@ -77,6 +87,8 @@ class Translator {
   }
   /// The region of the last hit; empty before the first.
   [[nodiscard]] GuestMemory::Region last() const noexcept { return last_; }
+  /// And back.
+  [[nodiscard]] std::optional<uint64_t> to_guest(const uint8_t* host) const noexcept { return memory_->to_guest(host); }
 
  private:
   GuestMemory::Region last_{};

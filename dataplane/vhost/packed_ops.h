@@ -131,6 +131,8 @@ inline void set_event(RingView& ring, PackedEvent event) noexcept {
   using Word [[gnu::may_alias]] = uint32_t;
   __atomic_store_n(reinterpret_cast<Word*>(ring.packed.device_event), event.position | uint32_t{event.flags} << 16,
                    __ATOMIC_RELAXED);
+  if (ring.log.pages != nullptr) [[unlikely]]
+    log_used(ring, 0, sizeof event);
 }
 
 /// Whether the guest wants to be told that the slots from `from` to before `to` have been used (virtio 1.2 §2.8.10).
@@ -154,8 +156,13 @@ inline void publish_slots(RingView& ring) noexcept {
   if (ring.n_used == 0) return;
   const PackedPosition from = ring.published, to = ring.next;
   PackedRecord& record = *ring.record;
+  const bool is_logged = ring.log.pages != nullptr;
+  if (is_logged) [[unlikely]]
+    log_slot_buffers(ring);
   record.store({from, to, ring.n_used});
   write_used(ring.packed, from, record.used.data(), ring.n_used);
+  if (is_logged) [[unlikely]]
+    log_slots(ring);
   record.store({to, to, 0});
   ring.published = to;
   ring.n_used = 0;

@@ -132,8 +132,8 @@ struct VhostUserPort::Control : std::enable_shared_from_this<Control> {
     };
     events.ended = [this](const std::string& reason, bool is_error) { ended(reason, is_error); };
     RingHost& host = *port;
-    connection = std::make_shared<Connection>(io, std::move(socket), port->n_queues_, trouble.get(), host, records, rcu,
-                                              log, std::move(events));
+    auto device = std::make_unique<Device>(port->n_queues_, port->mtu_, trouble.get(), host, records);
+    connection = std::make_shared<Connection>(io, std::move(socket), std::move(device), rcu, log, std::move(events));
     log.info("front end connected");
     connection->start();
   }
@@ -189,7 +189,7 @@ struct VhostUserPort::Control : std::enable_shared_from_this<Control> {
 
 VhostUserPort::VhostUserPort(std::string name, PortConfig config, PortCallbacks callbacks, boost::asio::io_context& io,
                              Rcu& rcu)
-    : n_queues_(config.queues), has_several_writers_(rcu.max_workers() > 1) {
+    : n_queues_(config.queues), has_several_writers_(rcu.max_workers() > 1), mtu_(config.mtu) {
   if (n_queues_ == 0 || n_queues_ > kMaxRings / 2)
     throw std::invalid_argument(fmt::format("port {}: queues: 1 to {}, not {}", name, kMaxRings / 2, n_queues_));
   queues_ = std::make_unique<Queue[]>(n_queues_);

@@ -27,6 +27,7 @@ namespace weft::dataplane::vhost {
 struct PortConfig {
   SocketConfig socket;
   uint16_t queues = 1;  // pairs, 1 … kMaxRings / 2
+  uint16_t mtu = 0;     // the largest packet the network carries; 0: any
   /// A file of the port's own, in a folder in memory, that keeps where packed rings stand (packed_record.h). Without
   /// one they cannot go on when this process was killed.
   std::string positions;
@@ -81,6 +82,7 @@ class VhostUserPort final : public Port, private RingHost {
 
   const uint16_t n_queues_;
   const bool has_several_writers_;  // more than one worker: a ring is locked while a burst is written
+  const uint16_t mtu_;
   std::unique_ptr<Queue[]> queues_;
   std::atomic<bool> is_up_{false};
   std::shared_ptr<Control> control_;

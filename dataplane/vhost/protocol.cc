@@ -52,6 +52,13 @@ Result decode_mem_region(Request request, std::span<const uint8_t> payload, size
   return request;
 }
 
+Result decode_log_base(Request request, std::span<const uint8_t> payload, size_t n_fds) noexcept {
+  if (payload.size() != sizeof(LogBase)) return fail(DecodeError::bad_size);
+  if (n_fds != 1) return fail(DecodeError::bad_fds);
+  request.payload = read<LogBase>(payload);
+  return request;
+}
+
 }  // namespace
 
 Result decode(const MessageHeader& header, std::span<const uint8_t> payload, size_t n_fds) noexcept {
@@ -71,6 +78,8 @@ Result decode(const MessageHeader& header, std::span<const uint8_t> payload, siz
     case RequestType::add_mem_reg:
     case RequestType::rem_mem_reg:
       return decode_mem_region(request, payload, n_fds);
+    case RequestType::set_log_base:
+      return decode_log_base(request, payload, n_fds);
     default:
       break;
   }

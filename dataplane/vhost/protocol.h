@@ -70,12 +70,13 @@ static_assert(sizeof(VringState) == 8);
 
 /// Addresses are the front end's own virtual ones.
 struct VringAddress {
+  static constexpr uint32_t kLog = 1;  // writes to the used ring are to be logged
   uint32_t index;
-  uint32_t flags;  // bit 0: log writes to the used ring
+  uint32_t flags;
   uint64_t descriptors;
   uint64_t used;
   uint64_t available;
-  uint64_t log;
+  uint64_t log;  // guest-physical: the used ring's address as the log is to say it
 };
 static_assert(sizeof(VringAddress) == 40);
 
@@ -94,6 +95,13 @@ struct MemoryRegion {
 };
 static_assert(sizeof(MemoryRegion) == 32);
 
+/// The dirty-page log: `size` bytes from `offset` on of the file that comes along.
+struct LogBase {
+  uint64_t size;
+  uint64_t offset;
+};
+static_assert(sizeof(LogBase) == 16);
+
 struct MemoryTable {
   uint32_t n_regions = 0;
   std::array<MemoryRegion, kMaxTableRegions> regions{};
@@ -105,7 +113,7 @@ struct Request {
   bool needs_reply;  // the front end asks for an acknowledgement (when REPLY_ACK is negotiated)
   /// monostate: no payload (the GETs, SET_OWNER, RESET_OWNER); uint64_t: features, MTU; MacAddress:
   /// SEND_RARP.
-  std::variant<std::monostate, uint64_t, VringState, VringAddress, VringFile, MemoryTable, MemoryRegion,
+  std::variant<std::monostate, uint64_t, VringState, VringAddress, VringFile, LogBase, MemoryTable, MemoryRegion,
                wire::MacAddress>
       payload;
 };

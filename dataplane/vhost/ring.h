@@ -7,6 +7,7 @@
 #pragma once
 
 #include "dataplane/offload.h"
+#include "dataplane/vhost/dirty_log.h"
 #include "dataplane/vhost/memory.h"
 #include "dataplane/vhost/packed_record.h"
 
@@ -50,6 +51,14 @@ struct RingFeatures {
   OffloadSet offloads;
 };
 
+/// Where a ring's writes are to be marked while its guest migrates; see ring_log.h.
+struct RingLog {
+  const DirtyLog* pages = nullptr;  // nullptr, as nearly always: nobody asks
+  bool has_buffers = false;         // what is written to the guest's buffers is to be marked (LOG_ALL)
+  bool has_used = false;            // what is written to the used ring is (VHOST_VRING_F_LOG)
+  uint64_t used_address = 0;        // guest-physical, of the used ring's first byte
+};
+
 struct alignas(64) RingView {
   RingView(const GuestMemory& m, std::atomic<bool>& gone) noexcept : translate(m), memory_gone(&gone) {}
 
@@ -64,6 +73,7 @@ struct alignas(64) RingView {
   std::atomic<int> call_fd{-1};  // a non-blocking eventfd; -1: the guest polls. Control may change it meanwhile
   bool has_kick = false;         // the guest can kick; otherwise it must be polled
   int trouble_fd = -1;           // eventfd to the control thread: look at is_broken and memory_gone
+  RingLog log;
 
   // --- the worker's
   uint16_t last_available = 0;  // next entry to take

@@ -6,6 +6,7 @@
 
 #include "dataplane/vhost/fd.h"
 #include "dataplane/vhost/ring.h"
+#include "dataplane/vhost/ring_log.h"
 
 #include <array>
 #include <cstring>

@@ -91,8 +91,13 @@ inline void put_used(RingView& ring, uint16_t id, uint32_t size) noexcept {
 inline void publish_used(RingView& ring) noexcept {
   const uint16_t before = ring.published_idx, now = ring.used_idx;
   if (before == now) return;
+  const bool is_logged = ring.log.pages != nullptr;
+  if (is_logged) [[unlikely]]
+    log_buffers(ring, before, now);
   __atomic_store_n(reinterpret_cast<uint16_t*>(ring.used + 2), now, __ATOMIC_RELEASE);
   ring.published_idx = now;
+  if (is_logged) [[unlikely]]
+    log_used_elements(ring, before, now);
   const int call_fd = ring.call_fd.load(std::memory_order_relaxed);
   if (call_fd < 0) return;
   // The guest stores its wish, then looks at the index; we store the index, then look at its wish.

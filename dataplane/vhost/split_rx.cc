@@ -80,12 +80,14 @@ void split_rx_done(RingView& ring) noexcept { publish_used(ring); }
 bool split_arm(RingView& ring) noexcept {
   if (ring.is_broken.load(std::memory_order_relaxed) || is_memory_gone(ring)) return false;
   if (!ring.has_kick) return true;
+  const size_t event = 4 + sizeof(VringUsedElement) * ring.size;
   if (ring.features.event_idx) {
-    __atomic_store_n(reinterpret_cast<uint16_t*>(ring.used + 4 + sizeof(VringUsedElement) * ring.size),
-                     ring.last_available, __ATOMIC_RELAXED);
+    __atomic_store_n(reinterpret_cast<uint16_t*>(ring.used + event), ring.last_available, __ATOMIC_RELAXED);
   } else {
     __atomic_store_n(reinterpret_cast<uint16_t*>(ring.used), uint16_t{0}, __ATOMIC_RELAXED);
   }
+  if (ring.log.pages != nullptr) [[unlikely]]
+    log_used(ring, ring.features.event_idx ? event : 0, sizeof(uint16_t));
   // We store our wish, then look at the index; the guest stores the index, then looks at our wish.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   return __atomic_load_n(&ring.available[1], __ATOMIC_ACQUIRE) != ring.last_available;
@@ -95,6 +97,8 @@ void split_disarm(RingView& ring) noexcept {
   // With EVENT_IDX the event just falls behind: one needless kick in 65 536.
   if (ring.features.event_idx) return;
   __atomic_store_n(reinterpret_cast<uint16_t*>(ring.used), kUsedNoNotify, __ATOMIC_RELAXED);
+  if (ring.log.pages != nullptr) [[unlikely]]
+    log_used(ring, 0, sizeof(uint16_t));
 }
 
 }  // namespace weft::dataplane::vhost

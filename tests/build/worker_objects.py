@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 WORKER = re.compile(r"(stage_\w+|icmp_error|ip_input|handoff|resolver|fdb|neighbours|split_rx|split_tx|packed_rx|packed_tx|"
-                    r"masquerade|packet_view|shard|tcp_state|offload|virtio_net_header)\.cc\.o")
+                    r"ring_log|masquerade|packet_view|shard|tcp_state|offload|virtio_net_header)\.cc\.o")
 FORBIDDEN = re.compile(r"\b(__cxa_throw|__cxa_allocate_exception|_Znwm|_Znam|_ZnwmSt11align_val_t|malloc|calloc|realloc|"
                        r"printf|fprintf|puts|fwrite|pthread_mutex_lock|_ZSt\w*__throw\w*)\b")
 

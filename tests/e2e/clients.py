@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from checks import TestFailure, poll
 
+UDP_TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "udp_tool.py")
+
 # What all three DHCP clients call. dhclient and dhcpcd give new_* and the reason in the environment, udhcpc plain names
 # and the reason as $1. The lease is taken over (dhcpcd does that itself, but for the resolver), and every call is kept
 # for the test to read.
@@ -291,6 +293,95 @@ class Pinger:
         self.ns.spawned.remove(self.process)
         answered = self.answered()
         return sorted(set(range(1, max(answered) + 1)) - set(answered)), len(answered)
+
+
+@dataclass
+class Numbered:
+    """What became of numbered datagrams that went one way."""
+
+    sent: int
+    received: int  # different ones
+    duplicates: int
+    disordered: int  # came after one that was sent later
+
+    @property
+    def lost(self):
+        return self.sent - self.received
+
+    @staticmethod
+    def of(sent, numbers):
+        return Numbered(sent, len(set(numbers)), len(numbers) - len(set(numbers)),
+                        sum(1 for a, b in zip(numbers, numbers[1:]) if b < a))  # fmt: skip
+
+
+# The same in a guest that has no Python.
+_COUNT_NUMBERS = (
+    "awk '$1 in seen {twice++} !($1 in seen) {n++} {seen[$1]; if ($1 < last) back++; last = $1} "
+    "END {print n + 0, twice + 0, back + 0}' /tmp/numbers"
+)
+
+
+class NumbersToVm:
+    """Numbered datagrams from a namespace to a QEMU guest, until stop()."""
+
+    PORT = 9002
+
+    def __init__(self, namespace, vm, address, interval=0.005):
+        self.ns = namespace
+        self.vm = vm
+        self.log = f"numbers-to-{vm.label}.log"
+        vm.must(f"nc.openbsd -d -u -l {self.PORT} >/tmp/numbers 2>/dev/null & echo $! >/tmp/numbers.pid; "
+                f"until netstat -lun | grep -q :{self.PORT}; do usleep 20000; done")  # fmt: skip
+        namespace.write(self.log, "")
+        self.process = namespace.spawn("python3", UDP_TOOL, "count", address, self.PORT, interval, log=self.log)
+        poll(f"{vm.label}: numbers arrive", lambda: vm.sh("[ -s /tmp/numbers ]"), 10.0)
+
+    def stop(self, vm=None):
+        """`vm`: where the guest is now."""
+        vm = vm or self.vm
+        self.ns.end(self.process)
+        sent = int(self.ns.read(self.log).split()[-1])
+        poll(f"{vm.label}: the last number", lambda: vm.must("tail -n 1 /tmp/numbers") == str(sent), 10.0, 0.2)
+        vm.must("kill $(cat /tmp/numbers.pid)")
+        return Numbered(sent, *map(int, vm.must(_COUNT_NUMBERS).split()))
+
+
+class NumbersFromVm:
+    """Numbered datagrams from a QEMU guest to a namespace, until stop()."""
+
+    n_made = 0
+
+    def __init__(self, namespace, vm, address, port=9003):
+        """`address` is the namespace's."""
+        NumbersFromVm.n_made += 1
+        self.ns = namespace
+        self.vm = vm
+        self.log = f"numbers-from-{vm.label}.log"
+        self.file = f"/tmp/numbers-{self.n_made}"  # in the guest: sends as long as it is there; .sent: the last number
+        namespace.write(self.log, "")
+        self.process = namespace.spawn("python3", UDP_TOOL, "log", port, log=self.log)
+        poll(f"{namespace.label} listens", lambda: namespace.listens(port, "udp"), 5.0)
+        vm.must(f"touch {self.file}; {{ i=0; while [ -e {self.file} ]; do i=$((i+1)); echo $i; usleep 5000; done; "
+                f"echo $i >{self.file}.sent; }} | nc.openbsd -q 1 -u {address} {port} >/dev/null 2>&1 &")  # fmt: skip
+        poll(f"{namespace.label}: numbers arrive", self.numbers, 10.0)
+
+    def numbers(self):
+        return [int(line) for line in self.ns.read(self.log).split("\n")[:-1]]
+
+    def stop(self, vm=None):
+        """`vm`: where the guest is now."""
+        vm = vm or self.vm
+        sent = int(vm.must(f"rm {self.file}; until [ -s {self.file}.sent ]; do usleep 20000; done; cat {self.file}.sent"))
+        poll(f"{self.ns.label}: the last number", lambda: self.numbers()[-1] == sent, 10.0)
+        self.ns.end(self.process)
+        return Numbered.of(sent, self.numbers())
+
+    def end(self):
+        """What came of a guest that may have been started anew meanwhile."""
+        self.vm.sh(f"rm -f {self.file}")
+        self.ns.end(self.process)
+        numbers = self.numbers()
+        return Numbered.of(max(numbers), numbers)
 
 
 def perfdhcp(namespace, interface, rate, seconds, clients):

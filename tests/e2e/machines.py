@@ -2,6 +2,7 @@
 """The machines of the lab: network namespaces (of the host, of tap guests, of the "internet") and QEMU guests, with
 one way to run a command in either and the commands that tests need in both."""
 
+import json
 import os
 import re
 import shutil
@@ -226,12 +227,48 @@ class Namespace(Machine):
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
 
 
+class Qmp:
+    """QEMU's monitor: commands as JSON over a unix socket; events are read over."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60.0)
+        self.socket.connect(path)
+        self.lines = self.socket.makefile("rb")
+        self._answer()  # the greeting
+        self("qmp_capabilities")
+
+    def _answer(self):
+        while True:
+            line = self.lines.readline()
+            if not line:
+                raise TestFailure("QEMU has closed its monitor")
+            message = json.loads(line)
+            if "event" not in message:
+                return message
+
+    def __call__(self, command, **arguments):
+        """Returns what QEMU returns; what it refuses is a TestFailure. Dashes in names are underscores here."""
+        plain = {key.replace("_", "-"): value for key, value in arguments.items()}
+        self.socket.sendall(json.dumps({"execute": command, "arguments": plain}).encode() + b"\n")
+        answer = self._answer()
+        if "error" in answer:
+            raise TestFailure(f"QEMU refuses {command} {plain}: {answer['error']['desc']}")
+        return answer["return"]
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+
 class QemuGuest(Machine):
     """A virtual machine of busybox (see guest/), with one virtio NIC, a console in a file, and a shell on its second
     serial port. TCG only."""
 
-    def __init__(self, lab, label, netdev, mac, memory_mib=256, queues=1, device_options="", argv_prefix=()):
-        """`netdev` are QEMU's arguments that make the netdev n0 (see vhost_user())."""
+    def __init__(self, lab, label, netdev, mac, memory_mib=256, queues=1, cpus=None, memory_slots=0, device_options="",
+                 argv_prefix=()):  # fmt: skip
+        """`netdev` are QEMU's arguments that make the netdev n0 (see vhost_user()). A CPU for each queue pair, unless
+        `cpus` says how many. With `memory_slots`, memory can be plugged in: see plug_memory()."""
         self.lab = lab
         self.label = label
         self.dir = os.path.join(lab.dir, label)
@@ -240,15 +277,17 @@ class QemuGuest(Machine):
         self.started = None
         kernel, initramfs = lab.guest_image()
         multi_queue = ",mq=on" if queues > 1 else ""
+        more_memory = f",slots={memory_slots},maxmem={memory_mib + 128 * memory_slots}M" if memory_slots else ""
         self.command = [
             *argv_prefix,
-            "qemu-system-x86_64", "-machine", "q35,memory-backend=mem", "-accel", "tcg", "-smp", str(queues),
-            "-m", f"{memory_mib}M", "-object", f"memory-backend-memfd,id=mem,size={memory_mib}M,share=on",
+            "qemu-system-x86_64", "-machine", "q35,memory-backend=mem", "-accel", "tcg", "-smp", str(cpus or queues),
+            "-m", f"{memory_mib}M{more_memory}", "-object", f"memory-backend-memfd,id=mem,size={memory_mib}M,share=on",
             "-nodefaults", "-no-user-config", "-display", "none",
             "-kernel", kernel, "-initrd", initramfs,
             "-append", "console=ttyS0 loglevel=5 panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check",
             "-chardev", f"file,id=console,path={self.dir}/console,append=on", "-serial", "chardev:console",
             "-chardev", f"socket,id=shell,path={self.dir}/shell,server=on,wait=off", "-serial", "chardev:shell",
+            "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
             *netdev,
             # Without vectors=0, QEMU 7.2 crashes under TCG with a vhost-user NIC.
             "-device", f"virtio-net-pci,netdev=n0,mac={mac},vectors=0{multi_queue}{device_options}",
@@ -256,6 +295,7 @@ class QemuGuest(Machine):
         self.process = None
         self.shell = None
         self.lines = None
+        self._qmp = None
         lab.guests.append(self)
 
     @staticmethod
@@ -267,14 +307,17 @@ class QemuGuest(Machine):
             "-netdev", f"vhost-user,id=n0,chardev=c0,queues={queues}",
         ]  # fmt: skip
 
-    def start(self):
-        """Starts QEMU; the guest boots while the caller goes on. See wait_booted()."""
+    def start(self, is_incoming=False):
+        """Starts QEMU; the guest boots while the caller goes on. See wait_booted(). `is_incoming`: there is no guest
+        yet, one is to migrate here. See migrate_to()."""
         self.started = time.monotonic()
-        if os.path.exists(f"{self.dir}/shell"):
-            os.unlink(f"{self.dir}/shell")
+        for name in ("shell", "qmp", "incoming"):
+            if os.path.exists(f"{self.dir}/{name}"):
+                os.unlink(f"{self.dir}/{name}")
+        incoming = ["-incoming", f"unix:{self.dir}/incoming"] if is_incoming else []
         with open(f"{self.dir}/qemu.log", "ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.command + incoming, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         # At once: what the guest says while nobody is connected is lost.
         self.shell = poll(f"{self.label}: QEMU's serial port", self._connect, 20.0)
@@ -368,6 +411,40 @@ class QemuGuest(Machine):
         self._wait_ready(timeout)
         return time.monotonic() - self.started
 
+    def qmp(self, command, **arguments):
+        """A command for QEMU's monitor."""
+        if self._qmp is None:
+            self._qmp = Qmp(f"{self.dir}/qmp")
+        return self._qmp(command, **arguments)
+
+    def reset(self, timeout=60.0):
+        """The reset button: nothing in the guest is told. Returns when its shell is back."""
+        self.started = time.monotonic()
+        self.qmp("system_reset")
+        self._wait_ready(timeout)
+        return time.monotonic() - self.started
+
+    def migrate_to(self, other, timeout=60.0):
+        """The running guest moves to the QEMU of `other`, started with is_incoming; ask that one from then on, and
+        close this. Returns what QEMU says of the migration."""
+        self.qmp("migrate-set-parameters", max_bandwidth=1 << 30)
+        self.qmp("migrate", uri=f"unix:{other.dir}/incoming")
+
+        def finished():
+            state = self.qmp("query-migrate")
+            if state.get("status") in ("failed", "cancelled"):
+                raise TestFailure(f"{self.label}: the migration {state['status']}: {state.get('error-desc')} {other.log()[-500:]}")
+            return state if state.get("status") == "completed" else None
+
+        state = poll(f"{self.label} migrates to {other.label}", finished, timeout)
+        poll(f"{other.label} runs", lambda: other.qmp("query-status")["running"], timeout)
+        return state
+
+    def plug_memory(self, number, mib=128):
+        """Plugs a module of memory in; `number` names it."""
+        self.qmp("object-add", qom_type="memory-backend-memfd", id=f"more{number}", size=mib << 20, share=True)
+        self.qmp("device_add", driver="pc-dimm", id=f"dimm{number}", memdev=f"more{number}")
+
     def kill(self):
         """kill -9: what a crash of QEMU looks like."""
         self.process.kill()
@@ -375,11 +452,10 @@ class QemuGuest(Machine):
         self._drop_shell()
 
     def _drop_shell(self):
-        if self.lines is not None:
-            self.lines.close()
-        if self.shell is not None:
-            self.shell.close()
-        self.lines = self.shell = None
+        for file in (self.lines, self.shell, self._qmp):
+            if file is not None:
+                file.close()
+        self.lines = self.shell = self._qmp = None
 
     def close(self):
         if self.process is not None and self.process.poll() is None:

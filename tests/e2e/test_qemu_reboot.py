@@ -1,10 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A QEMU guest that reboots, dies, comes back, in both socket modes; the others never notice."""
+"""A QEMU guest that reboots, is reset, loses its driver, dies and comes back, in both socket modes, in the midst of its
+traffic; the others never notice."""
 
 from checks import check, check_equal, poll, run_script, section
-from clients import Pinger
+from clients import NumbersFromVm, Pinger
 from lab import GATEWAY, Lab, config, default_network, long_run
+
+
+def interrupted(what, c1, vm, address, event):
+    """`event` comes over a guest that sends: nothing it had sent comes twice, and it gets its lease again and goes on."""
+    numbers = NumbersFromVm(c1, vm, "192.168.122.251")
+    event()
+    check_equal(f"{what}: the same lease", vm.dhcp()["ip"], address)
+    check("pings a namespace guest", vm.must_ping("192.168.122.251", 2))
+    flow = numbers.end()
+    check("nothing it sent came twice", flow.duplicates == 0 and flow.disordered == 0, flow)
 
 
 def test():
@@ -26,20 +37,18 @@ def test():
             address = vm.dhcp()["ip"]
             check_equal("link up", weftd.port(vm.label)["link"], "up")
             check("pings", vm.must_ping(GATEWAY, 2))
-            for _ in range(rounds):
-                vm.reboot()
-                check_equal("reboots: the same lease", vm.dhcp()["ip"], address)
-                check("pings a namespace guest", vm.must_ping("192.168.122.251", 2))
-            vm.must("ip link set eth0 down; rmmod virtio_net; modprobe virtio_net")
-            vm.dhcp()
-            check("its driver is reloaded", vm.must_ping(GATEWAY, 2))
-            for _ in range(rounds):
+
+            def kill_and_start():
                 vm.kill()
                 poll("kill -9 QEMU: link down", lambda: weftd.port(vm.label)["link"] == "down", 5.0)
                 vm.start()
                 vm.wait_booted()
-                check_equal("started again: the same lease", vm.dhcp()["ip"], address)
-                check("pings", vm.must_ping("192.168.122.251", 2))
+
+            for _ in range(rounds):
+                interrupted("reboot", c1, vm, address, vm.reboot)
+                interrupted("reset", c1, vm, address, vm.reset)
+                interrupted("its driver reloaded", c1, vm, address, lambda: vm.must("rmmod virtio_net; modprobe virtio_net"))
+                interrupted("killed and started again", c1, vm, address, kill_and_start)
 
         section("the others")
         check("both QEMU guests reach each other", vm1.must_ping(vm2.addresses()[0].split("/")[0], 2))

@@ -48,10 +48,14 @@ Packet packet_over(std::span<uint8_t> frame, dataplane::Segment& rest) {
 }
 
 PortId TestSwitch::add_port(PortRecord record) {
-  auto memory = std::make_unique<MemoryPort>(options_[record.name]);
-  memory_[record.name] = memory.get();
   record.id = static_cast<PortId>(model_.ports.size());
-  record.port = std::move(memory);
+  if (const auto given = given_.find(record.name); given != given_.end()) {
+    record.port = std::move(given->second);
+  } else {
+    auto memory = std::make_unique<MemoryPort>(options_[record.name]);
+    memory_[record.name] = memory.get();
+    record.port = std::move(memory);
+  }
   model_.ports.push_back(std::make_unique<PortRecord>(std::move(record)));
   return model_.ports.back()->id;
 }
@@ -199,27 +203,32 @@ bool TestSwitch::inject(std::vector<uint8_t> frame, NetworkId network) {
   return true;
 }
 
-void TestSwitch::resolve(const std::string& port_name, const std::string& ip, const std::string& mac,
-                         const std::string& router_ip, const std::string& router_mac) {
+std::vector<uint8_t> arp_frame(Arp what, const std::string& mac, const std::string& ip, const std::string& target_mac,
+                               const std::string& target_ip) {
   std::vector<uint8_t> frame(sizeof(wire::EthernetHeader) + sizeof(wire::ArpPacket));
   auto* eth = reinterpret_cast<wire::EthernetHeader*>(frame.data());
   auto* arp = reinterpret_cast<wire::ArpPacket*>(eth + 1);
-  const MacAddress router = MacAddress::parse(router_mac).value();
-  *eth = {MacAddress::broadcast(), MacAddress::parse(mac).value(), wire::be16(wire::ethertype::kArp)};
+  const bool asks = what == Arp::question;
+  const MacAddress target = MacAddress::parse(target_mac).value();
+  *eth = {asks ? MacAddress::broadcast() : target, MacAddress::parse(mac).value(), wire::be16(wire::ethertype::kArp)};
   *arp = {.hardware_type = wire::be16(1),
           .protocol_type = wire::be16(wire::ethertype::kIpv4),
           .hardware_size = 6,
           .protocol_size = 4,
-          .operation = wire::be16(wire::ArpPacket::kRequest),
+          .operation = wire::be16(asks ? wire::ArpPacket::kRequest : wire::ArpPacket::kReply),
           .sender_mac = eth->source,
           .sender_ip = Ipv4Address::parse(ip).value(),
-          .target_ip = Ipv4Address::parse(router_ip).value()};
-  push(port_name, frame);
-  run();
-  eth->destination = arp->target_mac = router;
-  arp->operation = wire::be16(wire::ArpPacket::kReply);
-  push(port_name, frame);
-  run();
+          .target_mac = asks ? MacAddress{} : target,
+          .target_ip = Ipv4Address::parse(target_ip).value()};
+  return frame;
+}
+
+void TestSwitch::resolve(const std::string& port_name, const std::string& ip, const std::string& mac,
+                         const std::string& router_ip, const std::string& router_mac) {
+  for (const Arp what : {Arp::question, Arp::answer}) {
+    push(port_name, arp_frame(what, mac, ip, router_mac, router_ip));
+    run();
+  }
   forget_sent();
 }
 

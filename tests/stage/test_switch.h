@@ -26,12 +26,21 @@ void start_eal();
 /// The frame as a packet, as a port would give it; `rest` is the payload behind its head.
 [[nodiscard]] dataplane::Packet packet_over(std::span<uint8_t> frame, dataplane::Segment& rest);
 
+/// ARP from {mac, ip} to {target_mac, target_ip}: the answer, or the question whose answer that would be.
+enum class Arp { question, answer };
+[[nodiscard]] std::vector<uint8_t> arp_frame(Arp what, const std::string& mac, const std::string& ip,
+                                             const std::string& target_mac, const std::string& target_ip);
+
 class TestSwitch {
  public:
   /// MACs it gives: gateways 52:54:00:00:01:NN, uplinks 52:54:00:00:02:NN by their ids.
   static constexpr const char* kGatewayMac = "52:54:00:00:01:00";
   static constexpr const char* kUplinkMac = "52:54:00:00:02:00";
 
+  /// Before configure(): a port of any kind, in place of the memory port of that name.
+  void give(const std::string& port_name, std::unique_ptr<dataplane::Port> port) {
+    given_[port_name] = std::move(port);
+  }
   /// Builds the switch. Every port, uplink and seat of the configuration becomes a memory port of its name. Throws
   /// std::runtime_error when the configuration is wrong.
   void configure(const std::string& yaml);
@@ -92,6 +101,7 @@ class TestSwitch {
   uint32_t turn();
 
   std::map<std::string, dataplane::MemoryPort*> memory_;
+  std::map<std::string, std::unique_ptr<dataplane::Port>> given_;
   std::unique_ptr<dataplane::OwnedPool> owned_;
   std::unique_ptr<Fdb> fdb_;
   dataplane::Rcu rcu_{nat::kMaxShards};

@@ -2,6 +2,7 @@
 //
 // The split ring against a guest whose whole memory is the input: rings at fixed places, all else as it comes, one
 // burst received and sent back. Input: features (one byte), then the memory, in 64 KiB of which the rest is zero.
+#include "dataplane/vhost/dirty_log.h"
 #include "dataplane/vhost/split_ring.h"
 
 #include <atomic>
@@ -21,9 +22,10 @@ namespace {
 constexpr size_t kMemory = 65536;
 constexpr uint32_t kRing = 16;
 constexpr uint64_t kGuestBase = 0x10000;
+constexpr uint64_t kLogBytes = 3;  // 24 pages: the guest's second half lies beyond
 
 /// Both rings first: descriptors, available, used; 512 bytes each ring.
-void place(RingView& ring, uint8_t* memory, size_t index, uint8_t features) {
+void place(RingView& ring, uint8_t* memory, size_t index, uint8_t features, const DirtyLog& log) {
   uint8_t* at = memory + index * 1024;
   ring.descriptors = reinterpret_cast<const VringDescriptor*>(at);
   ring.available = reinterpret_cast<uint16_t*>(at + 256);
@@ -34,6 +36,7 @@ void place(RingView& ring, uint8_t* memory, size_t index, uint8_t features) {
   ring.features.header_size = (features & 4) != 0 ? 12 : 10;
   ring.features.offloads = {(features & 8) != 0, (features & 16) != 0, (features & 32) != 0, (features & 64) != 0,
                             false};
+  if ((features & 128) != 0) ring.log = {&log, true, true, kGuestBase + index * 1024 + 512};
 }
 
 struct Guest {
@@ -42,11 +45,19 @@ struct Guest {
     const MemoryRegion region{kGuestBase, kMemory, 0, 0};
     memory = *GuestMemory::map({&region, 1}, {&fd, 1}, gone);
     bytes = memory->from_user(0, kMemory);
+    const UniqueFd file(memfd_create("fuzz-log", MFD_CLOEXEC));
+    if (ftruncate(file.get(), 4096) != 0) std::abort();
+    log = *DirtyLog::map(file, kLogBytes, 0, gone);
+    log_bytes = static_cast<const uint8_t*>(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file.get(), 0));
   }
+  /// Nothing behind the log was written to.
+  [[nodiscard]] bool log_is_kept() const { return log_bytes[kLogBytes] == 0 && log_bytes[kLogBytes + 1] == 0; }
   UniqueFd fd;
   std::atomic<bool> gone{false};
   std::shared_ptr<const GuestMemory> memory;
   uint8_t* bytes;
+  std::shared_ptr<const DirtyLog> log;
+  const uint8_t* log_bytes;
 };
 
 }  // namespace
@@ -58,8 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::memset(guest.bytes, 0, kMemory);
   std::memcpy(guest.bytes, data + 1, std::min(size - 1, kMemory));
   RingView rx(*guest.memory, guest.gone), tx(*guest.memory, guest.gone);
-  place(rx, guest.bytes, 0, data[0]);
-  place(tx, guest.bytes, 1, data[0]);
+  place(rx, guest.bytes, 0, data[0], *guest.log);
+  place(tx, guest.bytes, 1, data[0], *guest.log);
   burst.clear();
   split_rx(rx, burst);
   std::vector<Packet*> alive;
@@ -76,6 +87,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   split_tx(tx, alive);
   split_rx_done(rx);
-  if (guest.gone) std::abort();
+  if (guest.gone || !guest.log_is_kept()) std::abort();
   return 0;
 }

@@ -26,7 +26,7 @@ void check(const Request& request, size_t n_fds) {
     require(file->index < kMaxRings && n_fds == (file->has_fd ? 1u : 0u));
   if (const auto* table = std::get_if<MemoryTable>(&request.payload))
     require(table->all().size() == n_fds && n_fds <= kMaxTableRegions);
-  if (request.type == RequestType::add_mem_reg) require(n_fds == 1);
+  if (request.type == RequestType::add_mem_reg || request.type == RequestType::set_log_base) require(n_fds == 1);
 }
 
 }  // namespace

@@ -431,6 +431,8 @@ TEST(Rules, Ports) {
       {port("vhostuser: {}"), {"3:3: ports[0].vhostuser.path: required"}},
       {port("vhostuser: {path: /run/a, mode: both}"), {"3:35: ports[0].vhostuser.mode: expected server or client"}},
       {port("vhostuser: {path: /run/a, queues: 0}"), {"3:37: ports[0].vhostuser.queues: from 1 to 128"}},
+      {port("vhostuser: {path: /run/a, queues: 129}"), {"3:37: ports[0].vhostuser.queues: from 1 to 128"}},
+      {port("tap: {name: a, queues: 257}"), {"3:26: ports[0].tap.queues: from 1 to 256"}},
       {port("vhostuser: {path: /run/a, mode: client, owner: qemu}"),
        {"3:50: ports[0].vhostuser.owner: only with 'mode: server'"}},
       {port("vhostuser: {path: /run/}"), {"3:21: ports[0].vhostuser.path: not of a directory"}},

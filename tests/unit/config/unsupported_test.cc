@@ -40,7 +40,6 @@ TEST(Unsupported, EachKeyOfThingsToComeIsRefusedAtItsPlace) {
       {with_uplink("device: eth1, address: host"), "uplinks[0].address"},
       {with_uplink("device: eth1, address: dhcp"), "uplinks[0].address"},
       {with_uplink("device: eth1, address: [\"2001:db8::2/64\"]"), "uplinks[0].address[0]"},
-      {with_uplink("tap: {name: t, queues: 2}, address: [192.0.2.2/24]"), "uplinks[0].tap.queues"},
       {with_network("forward: {mode: open}"), "networks[0].forward.mode"},
       {"uplinks: [{name: a, device: e1}, {name: b, device: e2}]\n" +
            with_network("forward: {mode: bridge, interfaces: [{dev: a}, {dev: b}]}"),
@@ -63,8 +62,6 @@ TEST(Unsupported, EachKeyOfThingsToComeIsRefusedAtItsPlace) {
       {with_network("vlan: {tags: [{id: 5}]}"), "networks[0].vlan"},
       {with_network("portgroups: [{name: g}]"), "networks[0].portgroups"},
       {with_network(nat + "}, portForwards: [{proto: udp, ip: 192.0.2.5}]"), "networks[0].portForwards"},
-      {with_port("vhostuser: {path: /run/p, queues: 2}"), "ports[0].vhostuser.queues"},
-      {with_port("tap: {name: t, queues: 2}"), "ports[0].tap.queues"},
       {with_port("device: vnet0, mtu: {size: 1500}"), "ports[0].mtu"},
       {with_port("device: vnet0, vlan: {tags: [{id: 5}]}"), "ports[0].vlan"},
       {with_port("device: vnet0, bandwidth: {outbound: {average: 5}}"), "ports[0].bandwidth"},
@@ -83,7 +80,7 @@ TEST(Unsupported, EachKeyOfThingsToComeIsRefusedAtItsPlace) {
 TEST(Unsupported, AskingForWhatHappensAnywayIsFine) {
   const Loaded loaded = load(R"(
 switch: {workers: [1]}
-uplinks: [{name: u, tap: {name: up0, queues: 1}, address: [198.51.100.2/24]}]
+uplinks: [{name: u, tap: {name: up0, queues: 2}, address: [198.51.100.2/24]}]
 networks:
   - name: n
     ipv6: no
@@ -97,7 +94,7 @@ networks:
     port: {isolated: no}
     dnsmasq: {options: []}
     portForwards: []
-ports: [{name: p, network: n, tap: {name: t, queues: 1}, port: {isolated: no}}]
+ports: [{name: p, network: n, tap: {name: t, queues: 2}, port: {isolated: no}}]
 )",
                              "f");
   EXPECT_EQ(to_string(loaded.errors) + to_string(loaded.notes), "");

@@ -8,7 +8,9 @@
 #include "dataplane/packet.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <vector>
@@ -61,6 +63,11 @@ struct FrameSpec {
   uint8_t flags = 0x10;
   bool is_partial = false;  // leave only the pseudo-header's sum
   Bytes payload;
+  std::array<uint8_t, 12> macs{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1};  // destination, source
+  uint8_t ttl = 64;
+  uint32_t source = 0xc0000201, destination = 0xc6336402;  // of IPv4
+  uint16_t source_port = 40000;
+  uint16_t destination_port = 0;  // 0: 80, or 53 of UDP
 
   [[nodiscard]] size_t l3() const { return 14 + 4 * n_tags; }
   [[nodiscard]] size_t l4() const { return l3() + (is_v6 ? 40 : 20) + ip_options; }
@@ -78,8 +85,7 @@ inline uint32_t pseudo_sum(const FrameSpec& s, const Bytes& b, size_t l4_size) {
 
 inline Bytes make_frame(const FrameSpec& s) {
   Bytes b(s.headers());
-  const Bytes macs{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1};
-  std::copy(macs.begin(), macs.end(), b.begin());
+  std::copy(s.macs.begin(), s.macs.end(), b.begin());
   for (size_t t = 0; t < s.n_tags; ++t) {
     put16(b, 12 + 4 * t, t + 1 == s.n_tags ? 0x8100 : 0x88a8);
     put16(b, 14 + 4 * t, static_cast<uint32_t>(100 + t));
@@ -90,7 +96,7 @@ inline Bytes make_frame(const FrameSpec& s) {
     put32(b, l3, 0x60012345);
     put16(b, l3 + 4, static_cast<uint32_t>(s.ip_options + l4_size));
     b[l3 + 6] = s.ip_options == 0 ? s.protocol() : 0;
-    b[l3 + 7] = 64;
+    b[l3 + 7] = s.ttl;
     for (size_t i = 0; i < 32; ++i) b[l3 + 8 + i] = static_cast<uint8_t>(0x20 + i);
     if (s.ip_options != 0) {
       b[l3 + 40] = s.protocol();
@@ -101,15 +107,15 @@ inline Bytes make_frame(const FrameSpec& s) {
     put16(b, l3 + 2, static_cast<uint32_t>(20 + s.ip_options + l4_size));
     put16(b, l3 + 4, s.id);
     put16(b, l3 + 6, 0x4000);
-    b[l3 + 8] = 64;
+    b[l3 + 8] = s.ttl;
     b[l3 + 9] = s.protocol();
-    put32(b, l3 + 12, 0xc0000201);
-    put32(b, l3 + 16, 0xc6336402);
+    put32(b, l3 + 12, s.source);
+    put32(b, l3 + 16, s.destination);
     for (size_t i = 0; i < s.ip_options; ++i) b[l3 + 20 + i] = 1;
     put16(b, l3 + 10, 0xffff & ~slow_sum(std::span(b).subspan(l3, 20 + s.ip_options)));
   }
-  put16(b, l4, 40000);
-  put16(b, l4 + 2, s.is_udp ? 53 : 80);
+  put16(b, l4, s.source_port);
+  put16(b, l4 + 2, s.destination_port != 0 ? s.destination_port : s.is_udp ? 53u : 80u);
   if (s.is_udp) {
     put16(b, l4 + 4, static_cast<uint32_t>(l4_size));
   } else {
@@ -129,6 +135,25 @@ inline Bytes make_frame(const FrameSpec& s) {
   }
   put16(b, l4 + s.checksum_offset(), stored);
   return b;
+}
+
+/// The frames its sender would have sent had it not left the cutting to others.
+inline std::vector<Bytes> expected_cuts(const FrameSpec& whole, uint16_t gso_size, bool are_partial) {
+  std::vector<Bytes> cuts;
+  for (size_t done = 0; done < whole.payload.size() || cuts.empty(); done += gso_size) {
+    FrameSpec s = whole;
+    const size_t n = std::min<size_t>(gso_size, whole.payload.size() - done);
+    const bool is_first = done == 0, is_last = done + n == whole.payload.size();
+    s.payload = {whole.payload.begin() + static_cast<ptrdiff_t>(done),
+                 whole.payload.begin() + static_cast<ptrdiff_t>(done + n)};
+    s.sequence += static_cast<uint32_t>(done);
+    s.id = static_cast<uint16_t>(s.id + cuts.size());
+    if (!is_first) s.flags &= 0x7f;                        // CWR
+    if (!is_last) s.flags &= static_cast<uint8_t>(~0x09);  // FIN, PSH
+    s.is_partial = are_partial;
+    cuts.push_back(make_frame(s));
+  }
+  return cuts;
 }
 
 inline Offload partial_offload(const FrameSpec& s, uint16_t gso_size = 0) {

@@ -4,6 +4,7 @@
 #include "dataplane/netlink.h"
 #include "dataplane/netns.h"
 
+#include <cerrno>
 #include <cstdio>
 
 #include <gtest/gtest.h>
@@ -14,7 +15,7 @@
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0) {
-    std::puts("SKIPPED: unit_dataplane_kernel makes network namespaces and needs root");
+    std::printf("SKIPPED: %s makes network namespaces and needs root\n", program_invocation_short_name);
     return 77;  // meson: skipped
   }
   weft::dataplane::Netlink netlink;

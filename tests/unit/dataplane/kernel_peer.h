@@ -47,7 +47,8 @@ class RawPeer {
     check(fd_.is_open(), "packet socket");
     const int on = 1;
     check(setsockopt(fd_.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) == 0, "ignore outgoing");
-    if (vnet_) check(setsockopt(fd_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) == 0, "vnet header");
+    for (const int option : {PACKET_VNET_HDR, PACKET_AUXDATA})
+      if (vnet_) check(setsockopt(fd_.get(), SOL_PACKET, option, &on, sizeof on) == 0, "vnet header");
     sockaddr_ll address{};
     address.sll_family = AF_PACKET;
     address.sll_protocol = htons(3);  // ETH_P_ALL
@@ -58,24 +59,54 @@ class RawPeer {
     iovec iov[2] = {{&header, sizeof header}, {const_cast<uint8_t*>(frame.data()), frame.size()}};
     check(writev(fd_.get(), vnet_ ? iov : iov + 1, vnet_ ? 2 : 1) > 0, "send");
   }
-  /// The next frame, or nothing within the time.
+  /// The next frame, or nothing within the time. With virtio-net headers also a tag that the kernel took off.
   std::optional<Bytes> receive(int wait_ms = kPatienceMs) {
     pollfd p{fd_.get(), POLLIN, 0};
     if (poll(&p, 1, wait_ms) != 1) return std::nullopt;
     Bytes frame(70000);
     iovec iov[2] = {{&header_, sizeof header_}, {frame.data(), frame.size()}};
-    const ssize_t n = readv(fd_.get(), vnet_ ? iov : iov + 1, vnet_ ? 2 : 1);
+    alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(tpacket_auxdata))];
+    msghdr message{};
+    message.msg_iov = vnet_ ? iov : iov + 1;
+    message.msg_iovlen = vnet_ ? 2 : 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t n = recvmsg(fd_.get(), &message, 0);
     if (n < 0) return std::nullopt;
     frame.resize(static_cast<size_t>(n) - (vnet_ ? sizeof header_ : 0));
+    put_tag_back(message, frame);
     return frame;
   }
   [[nodiscard]] const VirtioNetHeader& last_header() const { return header_; }
 
  private:
+  void put_tag_back(msghdr& message, Bytes& frame) {
+    const cmsghdr* c = CMSG_FIRSTHDR(&message);
+    if (c == nullptr || c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) return;
+    tpacket_auxdata aux;
+    std::memcpy(&aux, CMSG_DATA(c), sizeof aux);
+    if ((aux.tp_status & TP_STATUS_VLAN_VALID) == 0) return;
+    frame.insert(frame.begin() + 12, 4, 0);
+    put16(frame, 12, aux.tp_vlan_tpid);
+    put16(frame, 14, aux.tp_vlan_tci);
+    if ((header_.flags & VirtioNetHeader::kNeedsCsum) != 0)
+      header_.csum_start = static_cast<uint16_t>(header_.csum_start + 4);
+  }
   UniqueFd fd_;
   bool vnet_;
   VirtioNetHeader header_;
 };
+
+/// A TSO frame of so many bytes of payload.
+inline void send_tso(RawPeer& peer, size_t payload) {
+  const FrameSpec spec{.is_partial = true, .payload = pattern(payload)};
+  peer.send(make_frame(spec), {.flags = VirtioNetHeader::kNeedsCsum,
+                               .gso_type = VirtioNetHeader::kGsoTcp4,
+                               .hdr_len = 54,
+                               .gso_size = 1448,
+                               .csum_start = 34,
+                               .csum_offset = 16});
+}
 
 /// A real epoll set, as a worker has.
 class EpollEvents : public EventSet {

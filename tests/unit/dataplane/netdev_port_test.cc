@@ -95,6 +95,38 @@ TEST_F(NetdevPortTest, ReceivesAndSendsInBursts) {
   for (const Bytes& f : frames) EXPECT_EQ(peer.receive(), f);
 }
 
+/// Not more than fits the cache, as far as the last burst tells how large frames are.
+TEST_F(NetdevPortTest, ABurstOfLargeFramesIsShort) {
+  NetdevPort port({.device = "nd0"});
+  RawPeer peer("nd1", RawPeer::VnetHeader::yes);
+  Receiver receiver(port);
+  send_tso(peer, 60000);
+  ASSERT_NE(receiver.next(), nullptr);
+  for (int i = 0; i < 4; ++i) send_tso(peer, 60000);
+  peer.send(make_frame({}));
+  Burst burst;
+  size_t n = 0;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  while (n < 5 && std::chrono::steady_clock::now() < end) {
+    burst.clear();
+    port.rx(0, burst);
+    EXPECT_LE(burst.size(), 2);
+    n += burst.size();
+  }
+  EXPECT_EQ(n, 5u);
+  // And long again when they are small.
+  for (int i = 0; i < 50; ++i) peer.send(make_frame({}));
+  n = 0;
+  uint16_t longest = 0;
+  while (n < 50 && std::chrono::steady_clock::now() < end) {
+    burst.clear();
+    port.rx(0, burst);
+    longest = std::max(longest, burst.size());
+    n += burst.size();
+  }
+  EXPECT_EQ(longest, kBurst);
+}
+
 TEST_F(NetdevPortTest, DoesNotSeeWhatTheHostSends) {
   NetdevPort port({.device = "nd0"});
   RawPeer host("nd0"), peer("nd1");

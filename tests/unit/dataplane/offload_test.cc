@@ -89,25 +89,6 @@ TEST(FinishChecksum, NeverWritesOutsideTheHead) {
 // --- GsoCutter
 // --------------------------------------------------------------------------------------------------
 
-/// What the sender would have sent had it not left the cutting to others.
-std::vector<Bytes> expected_cuts(const FrameSpec& whole, uint16_t gso_size, bool are_partial) {
-  std::vector<Bytes> cuts;
-  for (size_t done = 0; done < whole.payload.size() || cuts.empty(); done += gso_size) {
-    FrameSpec s = whole;
-    const size_t n = std::min<size_t>(gso_size, whole.payload.size() - done);
-    const bool is_first = done == 0, is_last = done + n == whole.payload.size();
-    s.payload = {whole.payload.begin() + static_cast<ptrdiff_t>(done),
-                 whole.payload.begin() + static_cast<ptrdiff_t>(done + n)};
-    s.sequence += static_cast<uint32_t>(done);
-    s.id = static_cast<uint16_t>(s.id + cuts.size());
-    if (!is_first) s.flags &= 0x7f;                        // CWR
-    if (!is_last) s.flags &= static_cast<uint8_t>(~0x09);  // FIN, PSH
-    s.is_partial = are_partial;
-    cuts.push_back(make_frame(s));
-  }
-  return cuts;
-}
-
 void expect_cuts(FrameSpec spec, uint16_t gso_size, size_t piece, GsoCutter::Checksums checksums) {
   const bool partial = checksums == GsoCutter::Checksums::leave_partial;
   const std::vector<Bytes> expected = expected_cuts(spec, gso_size, partial);

@@ -356,6 +356,18 @@ TEST_F(TapPortTest, ReceivesFullBurstsUntilThereIsNoMore) {
   EXPECT_EQ(burst.size(), 0);
 }
 
+TEST_F(TapPortTest, ABurstEndsWhenItHasEnoughBytes) {
+  TapPort port(tap());
+  wait_until_sending("t0");
+  RawPeer peer("t0", RawPeer::VnetHeader::yes);
+  for (int i = 0; i < 5; ++i) send_tso(peer, 60000);
+  for (const int expected : {3, 2}) {
+    Burst burst;
+    port.rx(0, burst);
+    EXPECT_EQ(burst.size(), expected);
+  }
+}
+
 TEST_F(TapPortTest, TellsTheWorkerOnceForEachNewInput) {
   TapPort port(tap());
   RawPeer peer("t0");

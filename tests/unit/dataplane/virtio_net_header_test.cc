@@ -162,6 +162,45 @@ TEST(ToOffload, AFrameThatFitsOneSegmentIsNoTsoFrame) {
   EXPECT_EQ(p.offload.checksum, Checksum::partial);
 }
 
+/// Summed or cut into segments, padding would spoil both.
+TEST(ToOffload, PaddingIsCutOff) {
+  for (const bool is_v6 : {false, true}) {
+    for (const size_t payload : {3u, 500u, 5000u}) {
+      FrameSpec spec{.is_v6 = is_v6, .n_tags = 1, .is_partial = true, .payload = pattern(payload)};
+      const Bytes frame = make_frame(spec);
+      Bytes padded = frame;
+      padded.insert(padded.end(), 77, 0xaa);
+      Burst burst;
+      Packet& p = add_packet(burst, padded, {}, 30);
+      ASSERT_TRUE(to_offload(payload > 1000 ? gso_header(spec) : csum_header(spec), kGuest, p));
+      EXPECT_EQ(flatten(p), frame);
+      EXPECT_EQ(p.size, frame.size());
+    }
+  }
+  // Not where the frame does not say where it ends, nor of a frame that asks for nothing.
+  FrameSpec spec{.is_partial = true, .payload = pattern(100)};
+  Bytes padded = make_frame(spec);
+  padded.insert(padded.end(), 77, 0xaa);
+  Bytes endless = padded;
+  put16(endless, 16, 0);
+  Burst burst;
+  Packet &p = add_packet(burst, padded), &q = add_packet(burst, endless);
+  EXPECT_TRUE(to_offload({}, kGuest, p));
+  EXPECT_EQ(flatten(p), padded);
+  EXPECT_TRUE(to_offload(csum_header(spec), kGuest, q));
+  EXPECT_EQ(flatten(q), endless);
+}
+
+TEST(ToOffload, AFieldBehindThePacketsOwnEndIsRefused) {
+  FrameSpec spec{.is_partial = true, .payload = pattern(100)};
+  Bytes frame = make_frame(spec);
+  for (const uint32_t total : {10u, 20u, 36u}) {
+    put16(frame, 16, total);
+    Burst burst;
+    EXPECT_FALSE(to_offload(csum_header(spec), kGuest, add_packet(burst, frame))) << total;
+  }
+}
+
 TEST(ToOffload, BelievesDataValidOnlyOfTheKernel) {
   const Bytes frame = make_frame({});
   Burst burst;

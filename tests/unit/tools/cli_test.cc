@@ -2,6 +2,7 @@
 #include "tools/cli.h"
 
 #include "tests/unit/tools/fake_switch.h"
+#include "tools/bench.h"
 #include "tools/command.h"
 
 #include <sstream>
@@ -94,6 +95,21 @@ TEST(NoSwitch, ExitsWithThree) {
   EXPECT_EQ(outcome.exit_code, 3);
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(outcome.err, "weft: no weftd listens on /nonexistent/weft.sock (start it, or give --socket)\n");
+}
+
+// The generator is not installed beside this test.
+TEST(Bench, WithoutTheGeneratorSaysWhereItLooked) {
+  ASSERT_FALSE(has_bench());
+  const Outcome outcome = weft({"bench", "--socket", "a", "--no-option-of-ours"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("weft-bench is not installed (looked for "));
+}
+
+TEST(Bench, TheGeneratorIsLookedForInTheBuildAndWhereItIsInstalled) {
+  const auto places = bench_places("/usr/bin/weft");
+  EXPECT_THAT(places, testing::Contains("/usr/libexec/weft/weft-bench"));
+  EXPECT_THAT(places, testing::Contains("/usr/bin/weft-bench"));
+  EXPECT_THAT(bench_places("/src/build/tools/weft"), testing::Contains("/src/build/bench/generator/weft-bench"));
 }
 
 TEST(Globals, MayStandBeforeOrAfterTheCommand) {

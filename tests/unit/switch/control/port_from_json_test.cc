@@ -71,6 +71,10 @@ TEST(PortFromJson, AVhostUserSocketMayHaveOneQueueExplicitly) {
   EXPECT_EQ(socket_of(vhostuser({{"queues", 1}})).queues, 1);
 }
 
+TEST(PortFromJson, AVhostUserSocketMayHaveManyQueues) {
+  EXPECT_EQ(socket_of(vhostuser({{"queues", 128}})).queues, 128);
+}
+
 TEST(PortFromJson, ATapHasItsName) { EXPECT_EQ(tap_of(tap()), (config::Tap{.name = "tap1"})); }
 
 TEST(PortFromJson, ATapMayBeInANamespace) { EXPECT_EQ(tap_of(tap({{"netns", "guests"}})).netns, "guests"); }
@@ -163,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"UnknownMode", vhostuser({{"mode", "peer"}}), "mode"},
                     Refused{"NoQueues", vhostuser({{"queues", 0}}), "queues"},
                     Refused{"FewerQueues", vhostuser({{"queues", -1}}), "queues"},
-                    Refused{"UnsupportedQueues", vhostuser({{"queues", 2}}), "queue"},
+                    Refused{"OneQueueTooMany", vhostuser({{"queues", 129}}), "1 to 128"},
                     Refused{"ManyQueues", vhostuser({{"queues", 65536}}), "queues"},
                     Refused{"QueuesBeyond32Bits", vhostuser({{"queues", int64_t{1} << 32 | 1}}), "queues"},
                     Refused{"QueuesBeyond63Bits", vhostuser({{"queues", UINT64_MAX}}), "queues"},

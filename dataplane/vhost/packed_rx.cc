@@ -83,6 +83,7 @@ void packed_rx(RingView& ring, Burst& burst) noexcept {
     return;
   if (is_memory_gone(ring)) [[unlikely]]
     return report_trouble(ring);
+  if (!is_available(ring, ring.next)) return;
   NextSlots<0> next;
   for (;;) {
     const auto room = static_cast<uint16_t>(kBurst - burst.size());
@@ -90,7 +91,6 @@ void packed_rx(RingView& ring, Burst& burst) noexcept {
     if (take_slots(ring, burst, next) < next.n || !next.ends_at_chain || !burst.has_segment_room()) break;
     if (!take_chain(ring, burst) || burst.full()) break;
   }
-  if (burst.size() == 0) return;
   if (is_memory_gone(ring)) [[unlikely]] {
     for (Packet& p : burst) p.drop = Drop::port_memory_gone;
     report_trouble(ring);

@@ -86,7 +86,6 @@ void check_port_supported(const Port& p, const std::string& path, Unsupported& u
 
 void check_supported(const Config& c, Report& report) {
   Unsupported u(report);
-  u.when(c.switch_.workers.size() > 1, "switch.workers", "more than one worker is", "say auto, or list one CPU");
   u.when(c.switch_.metrics.has_value(), "switch.metrics", "metrics are");
   std::set<std::string> bridged;
   for (const Network& n : c.networks)

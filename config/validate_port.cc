@@ -138,6 +138,9 @@ void check_switch(const Config& c, Report& report) {
   check_permissions(s.control.permissions, "switch.control", "mode", report);
   check_permissions(s.sockets, "switch.sockets", "mode", report);
   if (s.state.empty() || s.state[0] != '/') report.error("switch.state", mismatch("an absolute path", quote(s.state)));
+  constexpr size_t kMostWorkers = 32;
+  if (s.workers.size() > kMostWorkers)
+    report.error("switch.workers", fmt::format("expected at most {} CPUs, found {}", kMostWorkers, s.workers.size()));
   std::set<uint16_t> cpus;
   for (size_t i = 0; i < s.workers.size(); ++i) {
     const std::string worker = at("switch.workers", i);

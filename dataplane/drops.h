@@ -61,6 +61,7 @@ namespace weft::dataplane {
   X(nat_bad_icmp,               "ICMP error that quotes no connection of ours, or quotes it wrongly (RFC 5508)")    \
   X(nat_protocol,               "protocol that masquerade cannot translate")                                        \
   X(nat_fragment,               "fragment through masquerade")                                                      \
+  X(nat_handoff_full,           "the worker that owns the connection does not take its packets fast enough")        \
   /* route */                                                                                                       \
   X(route_ttl,                  "TTL ran out (RFC 1812 §5.3.1)")                                                    \
   X(route_no_route,             "no route to the destination (RFC 1812 §5.2.7.1)")                                  \

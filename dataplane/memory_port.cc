@@ -8,7 +8,7 @@
 
 namespace weft::dataplane {
 
-MemoryPort::MemoryPort(MemoryOptions options) : options_(options), queues_(options.queues) {
+MemoryPort::MemoryPort(MemoryOptions options) : options_(options), queues_(options.queues), discarded_(options.queues) {
   for (Queue& q : queues_) q.kick.reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 }
 
@@ -46,6 +46,18 @@ void MemoryPort::replay(std::vector<MemoryFrame> frames, uint16_t burst_size) {
   replayed_ = std::move(frames);
   next_replayed_ = 0;
   replay_burst_ = std::min(burst_size, kBurst);
+}
+
+uint64_t MemoryPort::n_discarded() const noexcept {
+  uint64_t n = 0;
+  for (const Discarded& d : discarded_) n += d.packets.load(std::memory_order_relaxed);
+  return n;
+}
+
+uint64_t MemoryPort::n_discarded_bytes() const noexcept {
+  uint64_t n = 0;
+  for (const Discarded& d : discarded_) n += d.bytes.load(std::memory_order_relaxed);
+  return n;
 }
 
 /// The head is copied, the payload referred to, as from a guest.
@@ -113,12 +125,13 @@ void MemoryPort::collect(const Packet& packet) {
   sent_.push_back(std::move(frame));
 }
 
-void MemoryPort::tx(uint16_t /*queue*/, std::span<Packet* const> packets) noexcept {
+void MemoryPort::tx(uint16_t queue, std::span<Packet* const> packets) noexcept {
   if (replay_burst_ != 0) {
     uint64_t bytes = 0;
     for (const Packet* p : packets) bytes += p->size;
-    n_discarded_.store(n_discarded_.load(std::memory_order_relaxed) + packets.size(), std::memory_order_relaxed);
-    bytes_discarded_.store(bytes_discarded_.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+    Discarded& d = discarded_[queue % discarded_.size()];
+    d.packets.store(d.packets.load(std::memory_order_relaxed) + packets.size(), std::memory_order_relaxed);
+    d.bytes.store(d.bytes.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
     return;
   }
   const std::lock_guard lock(mutex_);
@@ -162,6 +175,7 @@ void MemoryPort::disarm(uint16_t queue) noexcept {
 
 void MemoryPort::attach(PortId id, uint16_t queue, EventSet& events) {
   Queue& q = queues_.at(queue);
+  if (q.events != nullptr) std::exchange(q.events, nullptr)->remove(q.kick.get());
   events.add(q.kick.get(), id, queue);
   q.events = &events;
 }

@@ -67,8 +67,8 @@ class MemoryPort final : public Port {
   /// heads are copied to the slots each time, as from a guest. What is sent is counted and forgotten, and not
   /// finished.
   void replay(std::vector<MemoryFrame> frames, uint16_t burst_size = kBurst);
-  [[nodiscard]] uint64_t n_discarded() const noexcept { return n_discarded_.load(std::memory_order_relaxed); }
-  [[nodiscard]] uint64_t n_discarded_bytes() const noexcept { return bytes_discarded_.load(std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t n_discarded() const noexcept;
+  [[nodiscard]] uint64_t n_discarded_bytes() const noexcept;
 
   // --- Port
   // -----------------------------------------------------------------------------------------------------
@@ -92,6 +92,10 @@ class MemoryPort final : public Port {
     EventSet* events = nullptr;
     bool armed = false;
   };
+  /// Each worker sends on a queue of its own, so that none waits for another's cache line.
+  struct alignas(64) Discarded {
+    std::atomic<uint64_t> packets{0}, bytes{0};
+  };
   void give(const MemoryFrame& frame, Burst& burst) const noexcept;
   void rx_replay(Burst& burst) noexcept;
   void collect(const Packet& packet);
@@ -101,10 +105,13 @@ class MemoryPort final : public Port {
   std::vector<Queue> queues_;
   std::vector<MemoryFrame> sent_;
   std::vector<MemoryFrame> replayed_;
-  size_t next_replayed_ = 0;
-  uint16_t replay_burst_ = 0;  // 0: no replay
-  std::atomic<uint64_t> n_rx_done_{0}, n_discarded_{0}, bytes_discarded_{0};
-  std::atomic<bool> burst_out_{false}, up_{true};
+  uint16_t replay_burst_ = 0;         // 0: no replay
+  std::vector<Discarded> discarded_;  // by queue
+  std::atomic<bool> up_{true};
+  // Of the worker that receives; others, which send, read what is above.
+  alignas(64) size_t next_replayed_ = 0;
+  std::atomic<uint64_t> n_rx_done_{0};
+  std::atomic<bool> burst_out_{false};
 };
 
 }  // namespace weft::dataplane

@@ -226,6 +226,7 @@ uint64_t NetdevPort::kernel_drops() noexcept {
 }
 
 void NetdevPort::attach(PortId id, uint16_t queue, EventSet& events) {
+  NetdevPort::detach();
   events.add(socket_.get(), id, queue);
   events_ = &events;
 }

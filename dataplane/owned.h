@@ -10,7 +10,9 @@
 #include "dataplane/burst.h"
 #include "dataplane/packet.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 struct rte_mbuf;
 struct rte_mempool;
@@ -18,9 +20,9 @@ struct rte_mempool;
 namespace weft::dataplane {
 
 /// Where a held packet goes on. The names are the stages'.
-enum class OwnedStage : uint16_t { parse, ingress, l2, local, route, resolve, egress };
+enum class OwnedStage : uint16_t { parse, ingress, l2, local, nat_in, route, nat_out, resolve, egress };
 
-/// What a packet knew of itself, in its first mbuf's private area.
+/// What a packet knew of itself: in its first mbuf's private area, or beside it on its way to another worker.
 struct OwnedMeta {
   uint64_t user = 0;  // the holder's own: a link of its list, a time
   Offload offload;
@@ -33,7 +35,47 @@ struct OwnedMeta {
   uint16_t l4_offset = 0;
   uint16_t l4_protocol = 0;
   uint16_t head_size = 0;
+  uint16_t out_interface = 0;
+  uint32_t next_hop = 0;
 };
+
+/// What `packet` knows of itself.
+[[nodiscard]] inline OwnedMeta meta_of(const Packet& packet) noexcept {
+  return {.offload = packet.offload,
+          .in_port = packet.in_port,
+          .out_port = packet.out_port,
+          .network = packet.network,
+          .l3_offset = packet.l3_offset,
+          .l3 = packet.l3,
+          .l4_offset = packet.l4_offset,
+          .l4_protocol = packet.l4_protocol,
+          .head_size = packet.head_size,
+          .out_interface = packet.out_interface,
+          .next_hop = packet.next_hop};
+}
+
+/// Adds a packet to the burst that knows what `meta` says, with as much of `first`, the first `size` bytes of its frame
+/// in one piece, in its head as a head holds. The rest of `first` is referred to.
+inline Packet& load_packet(const OwnedMeta& meta, const uint8_t* first, uint32_t size, Burst& burst) noexcept {
+  constexpr uint32_t kSlotRoom = Burst::kSlotSize - Burst::kHeadroom;
+  Packet& p = burst.add();
+  p.offload = meta.offload;
+  p.in_port = meta.in_port;
+  p.out_port = meta.out_port;
+  p.network = meta.network;
+  p.l3_offset = meta.l3_offset;
+  p.l3 = meta.l3;
+  p.l4_offset = meta.l4_offset;
+  p.l4_protocol = meta.l4_protocol;
+  p.out_interface = meta.out_interface;
+  p.next_hop = meta.next_hop;
+  // A head that stages had made longer (a VLAN tag) stays whole; offload offsets lie within it.
+  p.head_size = static_cast<uint16_t>(std::min({size, uint32_t{std::max(kHeaderCopy, meta.head_size)}, kSlotRoom}));
+  p.size = p.head_size;
+  std::memcpy(p.head, first, p.head_size);
+  if (size > p.head_size) burst.append_segment(p, first + p.head_size, size - p.head_size);
+  return p;
+}
 
 class OwnedPool {
  public:

@@ -35,7 +35,8 @@ class Port {
   /// The burst of the last rx() is done with: gives its buffers back to the sender, all at once.
   virtual void rx_done(uint16_t queue) noexcept = 0;
   /// Sends the frames in order. What could not be sent gets its `drop` set; the head of a packet may have its
-  /// checksum finished in place, nothing else of it changes.
+  /// checksum finished in place, nothing else of it changes. Worker w sends on queue w; a port with fewer queues takes
+  /// w modulo their number, and lets several workers send on one at a time.
   virtual void tx(uint16_t queue, std::span<Packet* const> packets) noexcept = 0;
   /// Asks to be told (through the EventSet) when input comes. True: there is input already, don't sleep.
   virtual bool arm(uint16_t queue) noexcept = 0;
@@ -51,8 +52,9 @@ class Port {
   [[nodiscard]] virtual std::string_view kind() const noexcept = 0;
   /// Link state: a driver is at the other end and ready to take frames.
   [[nodiscard]] virtual bool is_up() const noexcept = 0;
-  /// The worker that serves `queue` waits at `events`; called once per queue before the first rx, under the id the
-  /// port has from then on.
+  /// The worker that serves `queue` waits at `events`; called for each queue before the first rx, under the id the
+  /// port has from then on; and again when the queue goes to another worker, while none serves it: then its descriptors
+  /// leave the set they were in. When it throws, call it again with the set it came from.
   virtual void attach(PortId id, uint16_t queue, EventSet& events) = 0;
   /// Takes its descriptors out of every EventSet again; no worker calls the port any more.
   virtual void detach() noexcept = 0;

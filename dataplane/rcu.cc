@@ -12,7 +12,7 @@
 namespace weft::dataplane {
 
 struct Rcu::Impl {
-  explicit Impl(uint16_t max_workers) {
+  explicit Impl(uint16_t workers) : max_workers(workers) {
     if (max_workers == 0) throw std::invalid_argument("rcu: no workers");
     const size_t size = rte_rcu_qsbr_get_memsize(max_workers);
     const size_t rounded = (size + RTE_CACHE_LINE_SIZE - 1) / RTE_CACHE_LINE_SIZE * RTE_CACHE_LINE_SIZE;
@@ -22,11 +22,14 @@ struct Rcu::Impl {
     for (uint16_t w = 0; w < max_workers; ++w) rte_rcu_qsbr_thread_register(qsbr, w);
   }
   ~Impl() { std::free(qsbr); }
+  const uint16_t max_workers;
   rte_rcu_qsbr* qsbr;
 };
 
 Rcu::Rcu(uint16_t max_workers) : impl_(std::make_unique<Impl>(max_workers)) {}
 Rcu::~Rcu() = default;
+
+uint16_t Rcu::max_workers() const noexcept { return impl_->max_workers; }
 
 void Rcu::online(uint16_t w) noexcept { rte_rcu_qsbr_thread_online(impl_->qsbr, w); }
 void Rcu::offline(uint16_t w) noexcept { rte_rcu_qsbr_thread_offline(impl_->qsbr, w); }

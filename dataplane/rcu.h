@@ -18,6 +18,8 @@ class Rcu {
   Rcu(const Rcu&) = delete;
   Rcu& operator=(const Rcu&) = delete;
 
+  [[nodiscard]] uint16_t max_workers() const noexcept;
+
   // --- worker `w`, 0 … max_workers - 1 --------------------------------------------------------------------------
   void online(uint16_t w) noexcept;
   void offline(uint16_t w) noexcept;

@@ -82,6 +82,7 @@ void TapPort::set_mtu(uint32_t mtu) { netlink_->set_mtu(index_, mtu); }
 
 void TapPort::attach(PortId id, uint16_t queue, EventSet& events) {
   Queue& q = queues_.at(queue);
+  if (q.events != nullptr) std::exchange(q.events, nullptr)->remove(q.fd.get());
   events.add(q.fd.get(), id, queue);
   q.events = &events;
 }

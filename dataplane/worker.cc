@@ -114,6 +114,8 @@ void Worker::take_queues() noexcept {
   queues_ = list.queues;
   n_unpolled_ = 0;
   for (const RxQueue& q : queues_) {
+    // A queue may come from a worker that had it armed, and slept.
+    q.port->disarm(q.queue);
     quiet_[tag(q.id, q.queue)] = false;
     if (!q.port->is_polled()) ++n_unpolled_;
   }

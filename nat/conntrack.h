@@ -29,7 +29,8 @@ class Conntrack {
     uint32_t max_sessions = 1 << 20;  // at most 2^28
     uint32_t max_addresses = 1024;    // outside addresses in use at once, at most 65535
     Timeouts timeouts;
-    HashSeed seed{};  // production: from getrandom()
+    HashSeed seed{};  // production: from getrandom(); the same for all shards, so that they choose alike
+    Shard shard;      // the part of all connections that this table has
   };
   /// Throws std::bad_alloc; std::invalid_argument for sizes outside the above.
   explicit Conntrack(const Config& config);

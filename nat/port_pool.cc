@@ -45,11 +45,12 @@ uint32_t PortPool::find_or_add(UplinkId uplink, wire::Ipv4Address address) noexc
   return slot;
 }
 
-/// The first free port in [from, to] among those whose bit in the word is in `mask`.
-std::optional<uint16_t> PortPool::first_free(const Bitmap& bitmap, uint32_t from, uint32_t to, uint64_t mask) noexcept {
+/// The first free port of the shard in [from, to] among those whose bit in the word is in `mask`.
+std::optional<uint16_t> PortPool::first_free(const Bitmap& bitmap, uint32_t from, uint32_t to,
+                                             uint64_t mask) const noexcept {
   if (from > to) return std::nullopt;
   for (uint32_t w = from / 64; w <= to / 64; ++w) {
-    uint64_t free = ~bitmap.words[w] & mask;
+    uint64_t free = ~bitmap.words[w] & mask & words_[w % shard_.count];
     if (w == from / 64) free &= kAny << (from % 64);
     if (w == to / 64) free &= kAny >> (63 - to % 64);
     if (free != 0) return static_cast<uint16_t>(w * 64 + static_cast<uint32_t>(std::countr_zero(free)));
@@ -66,7 +67,7 @@ std::optional<PortPool::Taken> PortPool::take(UplinkId uplink, wire::Ipv4Address
   const auto is_free = [&](uint32_t p) { return (bitmap.words[p / 64] >> (p % 64) & 1) == 0; };
 
   std::optional<uint16_t> port;
-  if (range.contains(wanted) && is_free(wanted)) {
+  if (range.contains(wanted) && shard_.has(wanted) && is_free(wanted)) {
     port = wanted;
   } else {
     const uint32_t n = uint32_t{range.end} - range.start + 1;
@@ -74,8 +75,8 @@ std::optional<PortPool::Taken> PortPool::take(UplinkId uplink, wire::Ipv4Address
     const auto suits = [&](uint32_t p) { return !keeps_parity || ((p ^ wanted) & 1) == 0; };
     // Uniform as long as there is room; then the next free one after a random place.
     for (uint32_t i = 0; i < kRandomTries && !port; ++i) {
-      const uint32_t p = range.start + random.below(n);
-      if (suits(p) && is_free(p)) port = static_cast<uint16_t>(p);
+      const uint32_t p = into_shard(range.start + random.below(n));
+      if (p >= range.start && p <= range.end && suits(p) && is_free(p)) port = static_cast<uint16_t>(p);
     }
     const uint32_t from = range.start + random.below(n);
     const uint64_t mask = !keeps_parity ? kAny : (wanted & 1) != 0 ? ~kEven : kEven;

@@ -42,7 +42,7 @@ class PortRandom {
   }
   /// In [0, n), 0 < n ≤ 2^16; uniform but for one part in 2^16.
   uint32_t below(uint32_t n) noexcept { return static_cast<uint32_t>((next() >> 32) * n >> 32); }
-  /// For tests: where the sequence goes on.
+  /// Where the sequence goes on.
   void set_counter(uint64_t counter) noexcept { counter_ = counter; }
 
  private:

@@ -253,17 +253,40 @@ Json fdb(Daemon& daemon, const Json& arguments) {
   return {{"count", count}, {"entries", std::move(entries)}};
 }
 
+/// How much a state says.
+int rank(NeighbourState state) {
+  switch (state) {
+    case NeighbourState::reachable:
+      return 4;
+    case NeighbourState::probe:
+    case NeighbourState::stale:
+      return 3;
+    case NeighbourState::incomplete:
+      return 2;
+    case NeighbourState::failed:
+      return 1;
+    case NeighbourState::none:
+      return 0;
+  }
+  return 0;
+}
+
 Json neigh(Daemon& daemon, const Json& arguments) {
   const NetworkRecord* only = optional_network(daemon, arguments);
-  Json neighbours = Json::array();
+  // Each worker has a table of its own: of what several know, the best.
+  std::map<std::pair<InterfaceId, wire::Ipv4Address>, Neighbours::Listed> known;
   for (uint16_t w = 0; w < daemon.engine().n_workers(); ++w)
     daemon.engine().pipeline(w).neighbours().for_each(dataplane::monotonic_ns(), [&](const Neighbours::Listed& n) {
       if (only != nullptr && n.interface != interface_of_network(only->id)) return;
-      neighbours.push_back({{"interface", interface_name(daemon, n.interface)},
-                            {"address", n.address.to_string()},
-                            {"mac", n.mac.is_zero() ? "" : n.mac.to_string()},
-                            {"state", to_string(n.state)}});
+      const auto [it, is_new] = known.try_emplace({n.interface, n.address}, n);
+      if (!is_new && rank(n.state) > rank(it->second.state)) it->second = n;
     });
+  Json neighbours = Json::array();
+  for (const auto& [key, n] : known)
+    neighbours.push_back({{"interface", interface_name(daemon, n.interface)},
+                          {"address", n.address.to_string()},
+                          {"mac", n.mac.is_zero() ? "" : n.mac.to_string()},
+                          {"state", to_string(n.state)}});
   return {{"neighbours", neighbours}};
 }
 

@@ -42,13 +42,13 @@ std::optional<cpu_set_t> allowed_cpus() {
   return allowed;
 }
 
-/// One worker: the configured CPU, else the last one weftd may run on when there is more than one.
-std::optional<int> worker_cpu(const config::Switch& config, const cpu_set_t& allowed) {
-  if (!config.workers.empty()) return config.workers.front();
-  if (CPU_COUNT(&allowed) < 2) return std::nullopt;
-  for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu)
-    if (CPU_ISSET(static_cast<size_t>(cpu), &allowed)) return cpu;
-  return std::nullopt;
+/// One worker for each configured CPU; else one, on the last CPU weftd may run on when there is more than one.
+std::vector<std::optional<int>> worker_cpus(const config::Switch& config, const cpu_set_t& allowed) {
+  if (!config.workers.empty()) return {config.workers.begin(), config.workers.end()};
+  if (CPU_COUNT(&allowed) >= 2)
+    for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu)
+      if (CPU_ISSET(static_cast<size_t>(cpu), &allowed)) return {cpu};
+  return {std::nullopt};
 }
 
 /// Whether the kernel lets us run there; this thread's own CPUs are `allowed` again afterwards.
@@ -141,23 +141,29 @@ void Daemon::make_all() {
   publish();
 }
 
-/// The worker has its CPU for itself: this thread, and those it makes, go elsewhere.
+/// The workers have their CPUs for themselves: this thread, and those it makes, go elsewhere if there is another.
 void Daemon::place_threads() {
+  worker_cpus_ = {std::nullopt};
   const auto allowed = allowed_cpus();
   if (!allowed) return;
-  worker_cpu_ = worker_cpu(config_.switch_, *allowed);
-  if (!worker_cpu_) return;
-  if (!may_run_on(*worker_cpu_, *allowed))
-    throw std::runtime_error(
-        fmt::format("CPU {} does not exist, or weftd may not run on it (key: switch.workers)", *worker_cpu_));
+  worker_cpus_ = worker_cpus(config_.switch_, *allowed);
   cpu_set_t others = *allowed;
-  CPU_CLR(static_cast<size_t>(*worker_cpu_), &others);
-  if (CPU_COUNT(&others) != 0) sched_setaffinity(0, sizeof others, &others);
+  for (const auto& cpu : worker_cpus_) {
+    if (!cpu) continue;
+    if (!may_run_on(*cpu, *allowed))
+      throw std::runtime_error(
+          fmt::format("CPU {} does not exist, or weftd may not run on it (key: switch.workers)", *cpu));
+    CPU_CLR(static_cast<size_t>(*cpu), &others);
+  }
+  if (CPU_COUNT(&others) != 0)
+    sched_setaffinity(0, sizeof others, &others);
+  else
+    spdlog::info("no CPU is left for the control thread: it shares those of the workers");
 }
 
 void Daemon::make_engine() {
   Engine::Options options;
-  options.cpus = {worker_cpu_};
+  options.cpus = worker_cpus_;
   options.sleeps_when_idle = config_.switch_.idle == config::Idle::kAdaptive;
   options.seed = random_u64();
   options.nat_key = {random_u64(), random_u64()};

@@ -86,7 +86,7 @@ class Daemon {
   boost::asio::io_context& io_;
   config::Config config_;
   uint64_t started_ns_;
-  std::optional<int> worker_cpu_;
+  std::vector<std::optional<int>> worker_cpus_;
   Model model_;
   dataplane::UniqueFd state_lock_;                          // held while the state folder is ours
   std::map<std::string, std::vector<dhcp::Lease>> leases_;  // by network uuid, until their servers have them

@@ -39,7 +39,7 @@ void Egress::flood(Turn& turn, Packet& packet, const NetworkEntry& network) noex
 
 void Egress::write_out(Turn& turn, PortId out, Bucket& bucket) noexcept {
   const std::span<Packet* const> packets(bucket.packets.data(), bucket.size);
-  turn.snapshot->ports[out].port->tx(0, packets);
+  turn.snapshot->ports[out].port->tx(turn.worker, packets);
   uint64_t n = 0, bytes = 0;
   for (Packet* p : packets) {
     if (p->drop == Drop::none) {

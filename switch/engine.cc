@@ -8,6 +8,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
 
 #include <unistd.h>
 
@@ -23,8 +24,11 @@ using dataplane::Packet;
 using dataplane::PortTotals;
 
 Engine::Lane::Lane(Engine& engine, const Options& options, uint16_t index)
-    : pipeline({.worker = index, .seed = options.seed, .nat_key = options.nat_key}, engine.published_, engine.fdb_,
-               engine.owned_),
+    : pipeline({.worker = index,
+                .seed = options.seed,
+                .nat_key = options.nat_key,
+                .handoffs = engine.handoffs_ ? &*engine.handoffs_ : nullptr},
+               engine.published_, engine.fdb_, engine.owned_),
       worker({.index = index, .cpu = options.cpus[index], .sleeps_when_idle = options.sleeps_when_idle}, engine.rcu_,
              pipeline),
       event(engine.io_, dup(pipeline.mail().event_fd())) {}
@@ -35,13 +39,16 @@ Engine::Engine(boost::asio::io_context& io, const Options& options, PuntHandler 
       rcu_(static_cast<uint16_t>(options.cpus.size())),
       fdb_(options.fdb),
       owned_("weft-owned", limits::kOwnedPackets),
+      spread_(static_cast<uint16_t>(options.cpus.size())),
       current_(std::make_unique<Snapshot>()),
       published_(current_.get()),
       maintenance_(io) {
   frame_.reserve(limits::kLocalFrame);  // the largest that is ever punted
   current_->queues.resize(options.cpus.size());
+  if (options.cpus.size() > 1) handoffs_.emplace(static_cast<uint16_t>(options.cpus.size()));
   for (uint16_t w = 0; w < options.cpus.size(); ++w) {
     lanes_.push_back(std::make_unique<Lane>(*this, options, w));
+    if (handoffs_) handoffs_->set_worker(w, lanes_.back()->worker);
     wait_for(*lanes_.back());
   }
   maintain();
@@ -60,18 +67,58 @@ Engine::~Engine() { stop(); }
 
 void Engine::start() {
   for (auto& lane : lanes_) lane->worker.start();
+  is_running_ = true;
 }
 
 void Engine::stop() noexcept {
+  is_running_ = false;
   for (auto& lane : lanes_) lane->worker.stop();
 }
 
 void Engine::publish(std::unique_ptr<Snapshot> snapshot) {
+  std::vector<QueueSpread::Queue> queues;
+  for (PortId id = 0; id < snapshot->ports.size(); ++id)
+    if (const dataplane::Port* port = snapshot->ports[id].port; port != nullptr)
+      for (uint16_t q = 0; q < port->n_queues(); ++q) queues.push_back({id, q});
+  const auto moves = spread_.serve(queues);
+  if (!moves.empty()) {
+    show(std::make_unique<Snapshot>(*snapshot), moves);
+    // What they handed over must be out before another worker hands over what comes after.
+    if (is_running_) handoffs_->run_empty();
+    for (const auto& m : moves) move(*snapshot, m);
+  }
+  show(std::move(snapshot), {});
+}
+
+/// Lets a queue's descriptors announce input to its new worker. What was announced to the old one is no loss: a worker
+/// looks at a queue it has been given before it sleeps.
+void Engine::move(const Snapshot& snapshot, const QueueSpread::Move& m) {
+  const auto [id, queue] = m.queue;
+  dataplane::Port& port = *snapshot.ports[id].port;
+  try {
+    port.attach(id, queue, lanes_[m.to]->worker);
+  } catch (const std::exception& e) {
+    spdlog::warn("queue {} of port {} stays with its worker: {}", queue, id, e.what());
+    spread_.undo(m);
+    try {
+      port.attach(id, queue, lanes_[m.from]->worker);
+    } catch (const std::exception& again) {
+      spdlog::error("queue {} of port {} is served only while its worker is awake: {}", queue, id, again.what());
+    }
+  }
+}
+
+/// Publishes a snapshot in which those queues are served by nobody.
+void Engine::show(std::unique_ptr<Snapshot> snapshot, std::span<const QueueSpread::Move> resting) {
   snapshot->queues.assign(lanes_.size(), {});
   for (PortId id = 0; id < snapshot->ports.size(); ++id) {
     dataplane::Port* port = snapshot->ports[id].port;
     if (port == nullptr) continue;
-    for (uint16_t q = 0; q < port->n_queues(); ++q) snapshot->queues[worker_of(id, q)].queues.push_back({port, id, q});
+    for (uint16_t q = 0; q < port->n_queues(); ++q) {
+      const QueueSpread::Queue queue{id, q};
+      const bool rests = std::any_of(resting.begin(), resting.end(), [&](const auto& m) { return m.queue == queue; });
+      if (!rests) snapshot->queues[spread_.worker_of(queue)].queues.push_back({port, id, q});
+    }
   }
   for (auto& list : snapshot->queues) list.generation = next_generation_++;
 
@@ -84,11 +131,12 @@ void Engine::publish(std::unique_ptr<Snapshot> snapshot) {
 void Engine::add_port(PortId id, dataplane::Port& port) {
   highest_port_ = std::max(highest_port_, id);
   fdb_.add_port(id);
-  for (uint16_t q = 0; q < port.n_queues(); ++q) port.attach(id, q, lanes_[worker_of(id, q)]->worker);
+  for (uint16_t q = 0; q < port.n_queues(); ++q) port.attach(id, q, lanes_[spread_.add({id, q})]->worker);
 }
 
 void Engine::remove_port(PortId id, dataplane::Port& port) noexcept {
   port.detach();
+  spread_.remove_port(id);
   fdb_.remove_port(id);
 }
 

@@ -8,7 +8,9 @@
 #include "dataplane/rcu.h"
 #include "dataplane/worker.h"
 #include "switch/fdb.h"
+#include "switch/handoff.h"
 #include "switch/pipeline.h"
+#include "switch/queue_spread.h"
 #include "switch/snapshot.h"
 
 #include <array>
@@ -50,7 +52,8 @@ class Engine {
   void stop() noexcept;
 
   /// Makes `snapshot` what the workers see, and waits until none of them sees the one before (microseconds). Gives each
-  /// receive queue of its ports to a worker.
+  /// receive queue of its ports, which have been added, to a worker. A queue that goes to another worker is served by
+  /// none in between, until all that came in by it is out.
   void publish(std::unique_ptr<Snapshot> snapshot);
   [[nodiscard]] const Snapshot& snapshot() const noexcept { return *current_; }
 
@@ -73,6 +76,7 @@ class Engine {
   [[nodiscard]] dataplane::Rcu& rcu() noexcept { return rcu_; }
   [[nodiscard]] Fdb& fdb() noexcept { return fdb_; }
   [[nodiscard]] uint16_t n_workers() const noexcept { return static_cast<uint16_t>(lanes_.size()); }
+  [[nodiscard]] uint16_t worker_of(PortId port, uint16_t queue) const { return spread_.worker_of({port, queue}); }
   [[nodiscard]] const dataplane::Worker& worker(uint16_t w) const noexcept { return lanes_[w]->worker; }
   [[nodiscard]] Pipeline& pipeline(uint16_t w) noexcept { return lanes_[w]->pipeline; }
 
@@ -85,7 +89,8 @@ class Engine {
     boost::asio::posix::stream_descriptor event;
     uint64_t event_value = 0;
   };
-  [[nodiscard]] size_t worker_of(PortId port, uint16_t queue) const noexcept { return (port + queue) % lanes_.size(); }
+  void show(std::unique_ptr<Snapshot> snapshot, std::span<const QueueSpread::Move> resting);
+  void move(const Snapshot& snapshot, const QueueSpread::Move& move);
   void wait_for(Lane& lane);
   void maintain();
   void take_punted(Lane& lane);
@@ -95,6 +100,8 @@ class Engine {
   dataplane::Rcu rcu_;
   Fdb fdb_;
   dataplane::OwnedPool owned_;
+  std::optional<Handoffs> handoffs_;  // when there are several workers
+  QueueSpread spread_;
   std::unique_ptr<Snapshot> current_;
   std::atomic<const Snapshot*> published_;
   uint64_t next_generation_ = 1;
@@ -103,6 +110,7 @@ class Engine {
   dataplane::Burst punted_;     // a punted packet, and
   std::vector<uint8_t> frame_;  // the same in one piece
   std::vector<std::unique_ptr<Lane>> lanes_;
+  bool is_running_ = false;
   boost::asio::steady_timer maintenance_;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Limits that protect guests from each other and the switch from all of them. Each has a drop name or a counter of its
-// own; none is silent.
+// own; none is silent. Rates of a port are counted by each worker for itself: a port whose queues two workers serve may
+// send up to twice as much.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,9 @@ inline constexpr uint32_t kStormRate = 20'000, kStormBurst = 5'000;
 inline constexpr uint32_t kLocalRate = 50'000, kLocalBurst = 5'000;
 /// Of them, DHCP and DNS, which the control thread answers: far less at once than its queue holds.
 inline constexpr uint32_t kPuntRate = 20'000, kPuntBurst = 256;
+/// ARP messages of a port that one worker tells the others, a second and at once: far less than a way between workers
+/// holds. What is above is heard when it is asked for again.
+inline constexpr uint32_t kNewsRate = 2'000, kNewsBurst = 256;
 /// Bytes of the packet an ICMP error quotes, its IP header included, at most: 576 in all (RFC 1812 §4.3.2.3).
 inline constexpr uint32_t kIcmpQuote = 576 - 20 - 8;
 /// Owned packets (waiting for a neighbour, on the way to or from the control thread) in all.

@@ -4,12 +4,13 @@
 // other way, and small jobs that must run where the worker's tables are.
 #pragma once
 
+#include "dataplane/spsc_ring.h"
+
 #include <cstdint>
 #include <functional>
 #include <memory>
 
 struct rte_mbuf;
-struct rte_ring;
 
 namespace weft::dataplane {
 class Worker;
@@ -49,13 +50,11 @@ class Mailbox {
 
  private:
   struct Job;
-  struct FreeRing {
-    void operator()(rte_ring* r) const noexcept;
-  };
-  using Ring = std::unique_ptr<rte_ring, FreeRing>;
-  static Ring make_ring(uint32_t size);
+  static constexpr size_t kJobs = 32;
 
-  Ring to_control_, from_control_, jobs_, finished_;
+  dataplane::SpscRing<rte_mbuf*> to_control_, from_control_;
+  dataplane::SpscRing<Job*> jobs_, finished_;
+  size_t n_jobs_ = 0;  // control: posted and not yet finished
   int event_fd_;
   bool is_unflushed_ = false;  // worker
 };

@@ -5,6 +5,7 @@
 
 #include "dataplane/worker.h"
 #include "switch/egress.h"
+#include "switch/handoff.h"
 #include "switch/mailbox.h"
 #include "switch/resolver.h"
 #include "switch/selection.h"
@@ -14,6 +15,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace weft::vswitch {
 
@@ -22,7 +24,8 @@ class Pipeline final : public dataplane::BurstHandler {
   struct Options {
     uint16_t worker = 0;
     uint64_t seed = 0;                  // of the hashes, and
-    std::array<uint64_t, 2> nat_key{};  // of the masquerade's ports; random in production
+    std::array<uint64_t, 2> nat_key{};  // of the masquerade's ports; random in production; one for all workers
+    Handoffs* handoffs = nullptr;       // nullptr: there is one worker
   };
 
   /// `snapshot` is what control publishes to; it never holds nullptr.
@@ -48,6 +51,11 @@ class Pipeline final : public dataplane::BurstHandler {
   void from_network(Selection& packets) noexcept;
   void from_uplink(Selection& packets) noexcept;
   void inject(dataplane::Packet& packet, const dataplane::OwnedMeta& meta) noexcept;
+  uint32_t take_injected() noexcept;
+  uint32_t take_handed_over(uint64_t now_ns) noexcept;
+  uint32_t take_news(dataplane::SpscRing<NeighbourNews>& news) noexcept;
+  uint32_t take_packets(HandoffRing& ring, uint64_t now_ns) noexcept;
+  void resume(const dataplane::OwnedMeta& like, Selection& packets, uint64_t now_ns) noexcept;
 
   const std::atomic<const Snapshot*>& published_;
   uint16_t worker_;
@@ -59,7 +67,8 @@ class Pipeline final : public dataplane::BurstHandler {
   Mailbox mailbox_;
   Egress egress_;
   Resolver resolver_;
-  dataplane::Burst injected_;
+  std::optional<Handoff> handoff_;
+  dataplane::Burst taken_;  // from the control thread, or from another worker
   Turn turn_;
 };
 

@@ -17,6 +17,7 @@ class PortLimits {
     TokenBucket storm{limits::kStormRate, limits::kStormBurst};
     TokenBucket local{limits::kLocalRate, limits::kLocalBurst};
     TokenBucket punt{limits::kPuntRate, limits::kPuntBurst};
+    TokenBucket news{limits::kNewsRate, limits::kNewsBurst};
   };
   PortLimits() : buckets_(std::make_unique<Buckets[]>(dataplane::kMaxPorts)) {}
   /// `port` < kMaxPorts.

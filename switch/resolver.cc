@@ -80,6 +80,14 @@ void Resolver::learned(Turn& turn, InterfaceId interface, Ipv4Address address, c
                        Neighbours::Evidence evidence) noexcept {
   turn_ = &turn;
   turn.neighbours.learned(interface, address, mac, evidence, turn.now_ns, *this);
+  if (turn.handoff != nullptr && turn.limits[turn.in_port].news.take(turn.now_ns))
+    turn.handoff->tell({interface, evidence, address, mac});
+}
+
+void Resolver::heard(Turn& turn, const NeighbourNews& news) noexcept {
+  if (!exists(*turn.snapshot, news.interface)) return;
+  turn_ = &turn;
+  turn.neighbours.learned(news.interface, news.address, news.mac, news.evidence, turn.now_ns, *this);
 }
 
 void Resolver::resolve(Turn& turn, Packet& p) noexcept {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dataplane/burst.h"
+#include "switch/handoff.h"
 #include "switch/neighbours.h"
 #include "switch/turn.h"
 
@@ -15,9 +16,11 @@ namespace weft::vswitch {
 
 class Resolver final : private NeighbourSink {
  public:
-  /// What `interface`, one of the turn's snapshot, said about a neighbour.
+  /// What `interface`, one of the turn's snapshot, said about a neighbour. Other workers are told.
   void learned(Turn& turn, InterfaceId interface, wire::Ipv4Address address, const wire::MacAddress& mac,
                Neighbours::Evidence evidence) noexcept;
+  /// What another worker was told.
+  void heard(Turn& turn, const NeighbourNews& news) noexcept;
   /// Sends the packet to its next hop, or keeps it until that has a MAC.
   void resolve(Turn& turn, dataplane::Packet& packet) noexcept;
   /// Timers.

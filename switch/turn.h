@@ -19,6 +19,7 @@
 namespace weft::vswitch {
 
 class Egress;
+class Handoff;
 class Resolver;
 
 struct Turn {
@@ -33,6 +34,8 @@ struct Turn {
   Mailbox& mailbox;
   Egress& egress;
   Resolver& resolver;
+  uint16_t worker = 0;
+  Handoff* handoff = nullptr;  // nullptr: there are no other workers
 
   // this burst's
   const Snapshot* snapshot = nullptr;

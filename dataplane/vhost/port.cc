@@ -14,7 +14,9 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
+#include <rte_pause.h>
 
+#include <sched.h>
 #include <sys/eventfd.h>
 
 namespace weft::dataplane::vhost {
@@ -23,6 +25,30 @@ namespace {
 /// How long a second front end may wait for the first one's end. A restarted QEMU can be here before the
 /// kernel has taken the old one apart.
 constexpr std::chrono::seconds kParkTime{2};
+
+/// A spinlock over one ring, for the time of a burst. Nobody waits long: what is done under it is memory writes and at
+/// most one eventfd. Whoever waits for a worker that lost its CPU gives his own away.
+class WriterLock {
+ public:
+  /// nullptr: nothing to lock.
+  explicit WriterLock(RingView* ring) noexcept : ring_(ring) {
+    if (ring_ == nullptr) return;
+    while (ring_->is_taken.exchange(true, std::memory_order_acquire))
+      for (uint32_t n = 1; ring_->is_taken.load(std::memory_order_relaxed); ++n) {
+        if (n % kSpins == 0) sched_yield();
+        rte_pause();
+      }
+  }
+  ~WriterLock() {
+    if (ring_ != nullptr) ring_->is_taken.store(false, std::memory_order_release);
+  }
+  WriterLock(const WriterLock&) = delete;
+  WriterLock& operator=(const WriterLock&) = delete;
+
+ private:
+  static constexpr uint32_t kSpins = 1000;
+  RingView* ring_;
+};
 
 UniqueFd make_eventfd() {
   UniqueFd fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -163,7 +189,7 @@ struct VhostUserPort::Control : std::enable_shared_from_this<Control> {
 
 VhostUserPort::VhostUserPort(std::string name, PortConfig config, PortCallbacks callbacks, boost::asio::io_context& io,
                              Rcu& rcu)
-    : n_queues_(config.queues), mtu_(config.mtu) {
+    : n_queues_(config.queues), has_several_writers_(rcu.max_workers() > 1), mtu_(config.mtu) {
   if (n_queues_ == 0 || n_queues_ > kMaxRings / 2)
     throw std::invalid_argument(fmt::format("port {}: queues: 1 to {}, not {}", name, kMaxRings / 2, n_queues_));
   queues_ = std::make_unique<Queue[]>(n_queues_);
@@ -197,11 +223,13 @@ void VhostUserPort::rx_done(uint16_t queue) noexcept {
 }
 
 void VhostUserPort::tx(uint16_t queue, std::span<Packet* const> packets) noexcept {
+  if (queue >= n_queues_) queue = static_cast<uint16_t>(queue % n_queues_);
   RingView* ring = queues_[queue].tx.load(std::memory_order_acquire);
   if (ring == nullptr) {
     for (Packet* p : packets) p->drop = Drop::tx_not_ready;
     return;
   }
+  const WriterLock lock(has_several_writers_ ? ring : nullptr);
   if (ring->is_packed())
     packed_tx(*ring, packets);
   else
@@ -225,6 +253,10 @@ void VhostUserPort::disarm(uint16_t queue) noexcept {
 
 void VhostUserPort::attach(PortId id, uint16_t queue, EventSet& events) {
   Control::QueueControl& q = control_->queues.at(queue);
+  if (q.events != nullptr) {
+    q.events->remove(q.wake.get());
+    if (q.rx_kick >= 0) q.events->remove(q.rx_kick);
+  }
   queues_[queue].id = id;
   q.events = &events;
   events.add(q.wake.get(), id, queue);

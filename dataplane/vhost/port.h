@@ -50,7 +50,7 @@ class VhostUserPort final : public Port, private RingHost {
 
   void rx(uint16_t queue, Burst& burst) noexcept override;
   void rx_done(uint16_t queue) noexcept override;
-  /// A queue the guest does not use sends on one it does.
+  /// A queue the guest does not use sends on one it does, and one that is not there on queue modulo their number.
   void tx(uint16_t queue, std::span<Packet* const> packets) noexcept override;
   bool arm(uint16_t queue) noexcept override;
   void disarm(uint16_t queue) noexcept override;
@@ -81,6 +81,7 @@ class VhostUserPort final : public Port, private RingHost {
   struct Control;  // everything of the control thread's
 
   const uint16_t n_queues_;
+  const bool has_several_writers_;  // more than one worker: a ring is locked while a burst is written
   const uint16_t mtu_;
   std::unique_ptr<Queue[]> queues_;
   std::atomic<bool> is_up_{false};

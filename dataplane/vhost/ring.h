@@ -92,6 +92,9 @@ struct alignas(64) RingView {
   /// until the front end sets it up again.
   std::atomic<bool> is_broken{false};
   const std::atomic<bool>* memory_gone;  // set by the memory guard, one for all rings of a device
+
+  /// Held by a worker while it sends, where there are several. Alone in its line: those who wait read it all the time.
+  alignas(64) std::atomic<bool> is_taken{false};
 };
 
 }  // namespace weft::dataplane::vhost

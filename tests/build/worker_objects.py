@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 
-WORKER = re.compile(r"(stage_\w+|icmp_error|ip_input|resolver|fdb|neighbours|split_rx|split_tx|packed_rx|packed_tx|ring_log|masquerade|packet_view|"
-                    r"tcp_state|offload|virtio_net_header)\.cc\.o")
+WORKER = re.compile(r"(stage_\w+|icmp_error|ip_input|handoff|resolver|fdb|neighbours|split_rx|split_tx|packed_rx|packed_tx|"
+                    r"ring_log|masquerade|packet_view|shard|tcp_state|offload|virtio_net_header)\.cc\.o")
 FORBIDDEN = re.compile(r"\b(__cxa_throw|__cxa_allocate_exception|_Znwm|_Znam|_ZnwmSt11align_val_t|malloc|calloc|realloc|"
                        r"printf|fprintf|puts|fwrite|pthread_mutex_lock|_ZSt\w*__throw\w*)\b")
 

@@ -22,7 +22,7 @@ import subprocess
 import tempfile
 import time
 
-from checks import TestFailure, check, need, ok, poll
+from checks import Skip, TestFailure, check, need, ok, poll
 from clients import DhcpClient
 from machines import HERE, Namespace, QemuGuest, Result, need_program
 
@@ -42,6 +42,14 @@ GATEWAY = "192.168.122.1"  # the default network's
 _LOUD = re.compile(
     r"^[\d:.]+ (?:warn|warning|error|critical) |AddressSanitizer|LeakSanitizer|runtime error:|terminate called|^weftd: "
 )
+
+
+def n_workers():
+    """How many workers the switch is to have."""
+    n = int(os.environ.get("WEFT_E2E_WORKERS", "1"))
+    if n > len(os.sched_getaffinity(0)):
+        raise Skip(f"{n} workers need as many CPUs")
+    return n
 
 
 # --- configuration ------------------------------------------------------------------------------------------------------
@@ -77,8 +85,10 @@ def wan(**changes):
 
 
 def config(networks=None, ports=(), uplinks=None, switch=None):
-    """A whole weft.yaml as a value. JSON is YAML, so it is written as such."""
+    """A whole weft.yaml as a value. JSON is YAML, so it is written as such. WEFT_E2E_WORKERS=n: with n workers."""
     made = {"uplinks": [wan()] if uplinks is None else uplinks, "networks": networks or [default_network()]}
+    if n_workers() > 1:
+        switch = {"workers": sorted(os.sched_getaffinity(0))[: n_workers()], **(switch or {})}
     if ports:
         made["ports"] = list(ports)
     if switch:
@@ -488,5 +498,6 @@ def sanitized():
 
 __all__ = [
     "BUILD", "GATEWAY", "HERE", "Internet", "Lab", "MGMT_ADDRESS", "MGMT_GATEWAY", "NAMESERVER", "ROOT", "TapGuest",
-    "WAN_ADDRESS", "WAN_GATEWAY", "WEB", "Weftd", "config", "default_network", "long_run", "need", "sanitized", "wan",
+    "WAN_ADDRESS", "WAN_GATEWAY", "WEB", "Weftd", "config", "default_network", "long_run", "n_workers", "need",
+    "sanitized", "wan",
 ]  # fmt: skip

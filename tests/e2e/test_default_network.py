@@ -3,7 +3,7 @@
 """The main job, end to end, and what `weft` says about it afterwards."""
 
 from checks import check, check_equal, ok, run_script, section
-from lab import GATEWAY, WAN_GATEWAY, Lab, sanitized
+from lab import GATEWAY, WAN_GATEWAY, Lab, n_workers, sanitized
 from main_job import run_main_job
 
 
@@ -31,6 +31,7 @@ def test():
         check_equal("neigh: a guest", neighbours[leases[vm]]["mac"], vm.hardware_address)
         stats = weftd.ask("port-stats", "c1")
         check("port-stats", stats["rx-packets"] > 0 and stats["tx-packets"] > 0, stats)
+        check_equal("stats: a line a worker", len(weftd.ask("stats")["workers"]), n_workers())
         connections = weftd.ask("conntrack")
         check_equal("conntrack lists as many as it counts", len(connections["connections"]), connections["count"])
         resident = weftd.resident_mib()

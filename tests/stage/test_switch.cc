@@ -6,6 +6,7 @@
 #include "switch/guest_limits.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 
 #include <rte_eal.h>
@@ -83,28 +84,43 @@ void TestSwitch::configure(const std::string& yaml) {
 
 void TestSwitch::restart() {
   now_ns_ = 1'000'000'000'000;
-  worker_.reset();
-  pipeline_.reset();
+  lanes_.clear();
   fdb_ = std::make_unique<Fdb>(Fdb::Options{});
   for (const auto& p : model_.ports) fdb_->add_port(p->id);
   control_counters_ = std::make_unique<dataplane::CounterBlock>();
   snapshot_ = std::make_unique<Snapshot>();
-  snapshot_->queues.resize(1);
+  snapshot_->queues.resize(n_workers_);
   published_ = snapshot_.get();
-  pipeline_ = std::make_unique<Pipeline>(Pipeline::Options{}, published_, *fdb_, *owned_);
-  worker_ = std::make_unique<dataplane::Worker>(dataplane::Worker::Options{}, rcu_, *pipeline_);
+  handoffs_ = n_workers_ > 1 ? std::make_unique<Handoffs>(n_workers_) : nullptr;
+  for (uint16_t w = 0; w < n_workers_; ++w) {
+    auto& lane = *lanes_.emplace_back(std::make_unique<Lane>());
+    lane.pipeline = std::make_unique<Pipeline>(Pipeline::Options{.worker = w, .handoffs = handoffs_.get()}, published_,
+                                               *fdb_, *owned_);
+    lane.worker = std::make_unique<dataplane::Worker>(dataplane::Worker::Options{.index = w}, rcu_, *lane.pipeline);
+  }
   publish();
+}
+
+uint16_t TestSwitch::workers_asked_for() {
+  const char* n = std::getenv("WEFT_TEST_WORKERS");
+  return static_cast<uint16_t>(n != nullptr ? std::atoi(n) : 1);
+}
+
+uint32_t TestSwitch::turn() {
+  uint32_t work = 0;
+  for (const auto& lane : lanes_) work += lane->worker->turn(now_ns_);
+  return work;
 }
 
 void TestSwitch::publish(const std::function<void(Snapshot&)>& edit) {
   auto next = build_snapshot(model_);
   if (edit) edit(*next);
-  next->queues.resize(1);
+  next->queues.resize(n_workers_);
   for (PortId p = 0; p < next->ports.size(); ++p)
-    if (next->ports[p].port != nullptr) next->queues[0].queues.push_back({next->ports[p].port, p, 0});
-  next->queues[0].generation = ++generation_;
+    if (next->ports[p].port != nullptr) next->queues[worker_of(p)].queues.push_back({next->ports[p].port, p, 0});
+  for (auto& list : next->queues) list.generation = ++generation_;
   published_ = next.get();
-  worker_->turn(now_ns_);  // takes the new one before the old one goes
+  turn();  // takes the new one before the old one goes
   snapshot_ = std::move(next);
 }
 
@@ -113,7 +129,7 @@ void TestSwitch::push(const std::string& port_name, const std::vector<uint8_t>& 
 }
 
 void TestSwitch::run() {
-  while (worker_->turn(now_ns_) != 0) {
+  while (turn() != 0) {
   }
 }
 
@@ -127,23 +143,30 @@ void TestSwitch::forget_sent() {
 }
 
 uint64_t TestSwitch::drops(const std::string& port_name, Drop drop) {
-  return pipeline_->counters()[id(port_name)].drops[static_cast<size_t>(drop)].get();
+  uint64_t n = 0;
+  for (const auto& lane : lanes_) n += lane->pipeline->counters()[id(port_name)].drops[static_cast<size_t>(drop)].get();
+  return n;
 }
 
 PortTotals TestSwitch::totals() {
   PortTotals t;
-  for (const auto& p : model_.ports) {
-    t.add(pipeline_->counters()[p->id]);
-    t.add((*control_counters_)[p->id]);
+  std::vector<PortId> ids = {kNoPort};
+  for (const auto& p : model_.ports) ids.push_back(p->id);
+  for (const PortId id : ids) {
+    for (const auto& lane : lanes_) t.add(lane->pipeline->counters()[id]);
+    t.add((*control_counters_)[id]);
   }
-  t.add(pipeline_->counters()[kNoPort]);
-  t.add((*control_counters_)[kNoPort]);
   return t;
 }
 
 size_t TestSwitch::take_punted(const Punted& verdict) {
   size_t n = 0;
-  for (; rte_mbuf* m = pipeline_->mail().take(); ++n) {
+  const auto take = [this]() -> rte_mbuf* {
+    for (const auto& lane : lanes_)
+      if (rte_mbuf* m = lane->pipeline->mail().take(); m != nullptr) return m;
+    return nullptr;
+  };
+  for (; rte_mbuf* m = take(); ++n) {
     const auto& meta = OwnedPool::meta(m);
     auto& counters = (*control_counters_)[meta.in_port];
     counters.released.add(1);
@@ -171,7 +194,7 @@ bool TestSwitch::inject(std::vector<uint8_t> frame, NetworkId network) {
   auto& counters = (*control_counters_)[kNoPort];
   counters.injected.add(1);
   rte_mbuf* m = owned_->copy(p);
-  if (m == nullptr || !pipeline_->mail().inject(m)) {
+  if (m == nullptr || !pipeline().mail().inject(m)) {
     OwnedPool::free(m);
     counters.drops[static_cast<size_t>(Drop::local_queue_full)].add(1);
     return false;

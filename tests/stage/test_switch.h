@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A whole pipeline without threads, kernel or guests: configuration in YAML, memory ports for its ports and uplinks,
-// time in the caller's hand. Neither GoogleTest nor Tins: fuzz targets drive it too.
+// A whole switch without threads, kernel or guests: configuration in YAML, memory ports for its ports and uplinks,
+// time in the caller's hand. Neither GoogleTest nor Tins: fuzz targets drive it too. It has as many workers as
+// WEFT_TEST_WORKERS says, one by default; they take turns, and ports go round among them by their ids.
 #pragma once
 
 #include "dataplane/memory_port.h"
@@ -48,8 +49,10 @@ class TestSwitch {
   dataplane::MemoryPort& port(const std::string& name) { return *memory_.at(name); }
 
   void push(const std::string& port_name, const std::vector<uint8_t>& bytes, dataplane::Offload offload = {});
-  /// Turns the worker until nothing is left to do.
+  /// Turns the workers until nothing is left to do.
   void run();
+  /// Turns one worker once.
+  uint32_t turn(uint16_t w) { return lanes_.at(w)->worker->turn(now_ns_); }
   /// Lets time pass, with a tick at its end.
   void advance(uint64_t ms);
   /// Frames that went out of the port since the last call.
@@ -60,7 +63,13 @@ class TestSwitch {
   [[nodiscard]] PortId id(const std::string& name) { return model_.port(name)->id; }
   /// A new snapshot of the model; `edit` may make it one that build_snapshot would not.
   void publish(const std::function<void(Snapshot&)>& edit = {});
-  Pipeline& pipeline() { return *pipeline_; }
+  /// Of the first worker, and of each.
+  Pipeline& pipeline() { return *lanes_.front()->pipeline; }
+  Pipeline& pipeline(uint16_t w) { return *lanes_.at(w)->pipeline; }
+  [[nodiscard]] uint16_t n_workers() const { return n_workers_; }
+  /// That serves the port.
+  [[nodiscard]] uint16_t worker_of(const std::string& port_name) { return worker_of(id(port_name)); }
+  [[nodiscard]] Handoffs& handoffs() { return *handoffs_; }
   Fdb& fdb() { return *fdb_; }
   dataplane::OwnedPool& owned() { return *owned_; }
   [[nodiscard]] uint64_t now_ns() const { return now_ns_; }
@@ -77,20 +86,29 @@ class TestSwitch {
                const std::string& router_ip, const std::string& router_mac);
 
   Model model_;
-  std::map<std::string, dataplane::MemoryOptions> options_;  // of ports, before configure()
+  // Before configure():
+  std::map<std::string, dataplane::MemoryOptions> options_;  // of ports
+  uint16_t n_workers_ = workers_asked_for();
 
  private:
+  struct Lane {
+    std::unique_ptr<Pipeline> pipeline;
+    std::unique_ptr<dataplane::Worker> worker;
+  };
+  static uint16_t workers_asked_for();
+  [[nodiscard]] uint16_t worker_of(PortId port) const { return static_cast<uint16_t>(port % n_workers_); }
   PortId add_port(PortRecord record);
+  uint32_t turn();
 
   std::map<std::string, dataplane::MemoryPort*> memory_;
   std::map<std::string, std::unique_ptr<dataplane::Port>> given_;
   std::unique_ptr<dataplane::OwnedPool> owned_;
   std::unique_ptr<Fdb> fdb_;
-  dataplane::Rcu rcu_{1};
+  dataplane::Rcu rcu_{nat::kMaxShards};
   std::unique_ptr<Snapshot> snapshot_;
   std::atomic<const Snapshot*> published_{nullptr};
-  std::unique_ptr<Pipeline> pipeline_;
-  std::unique_ptr<dataplane::Worker> worker_;
+  std::unique_ptr<Handoffs> handoffs_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<dataplane::CounterBlock> control_counters_;
   dataplane::Burst punted_;
   uint64_t now_ns_ = 0;

@@ -32,7 +32,6 @@ struct Case {
 TEST(Unsupported, EachKeyOfThingsToComeIsRefusedAtItsPlace) {
   const std::string nat = std::string(kIps) + ", forward: {mode: nat";
   const std::vector<Case> cases = {
-      {"switch: {workers: [1, 2]}\n", "switch.workers"},
       {"switch: {metrics: \"127.0.0.1:9177\"}\n", "switch.metrics"},
       {with_uplink("device: eth1, driver: af_xdp, address: [192.0.2.2/24]"), "uplinks[0].driver"},
       {with_uplink("pci: \"0000:3b:00.0\", address: [192.0.2.2/24]"), "uplinks[0].pci"},

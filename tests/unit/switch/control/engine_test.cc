@@ -451,7 +451,7 @@ TEST_F(EngineTest, AFrameInjectedIntoANetworkThatIsGoneIsDropped) {
 TEST_F(EngineTest, AFullQueueRefusesInjectedFrames) {
   size_t n = 0;
   while (n < 10'000 && engine_->inject(frame(mac_of(kA), kGateway, n), kRed)) ++n;
-  EXPECT_EQ(n, limits::kFromControl - 1);
+  EXPECT_EQ(n, limits::kFromControl);
   EXPECT_EQ(drops(kNoPort, Drop::local_queue_full), 1u);
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A QEMU guest that migrates to another QEMU, away and back, while data flows to it and from it: what it received is what
-was sent, its MAC is found at its new port at once, and what was lost meanwhile has a name."""
+"""QEMU guests, with split and with packed rings, that migrate to another QEMU, away and back, while data flows to them
+and from them: what is received is what was sent, the MAC is found at its new port at once, and what was lost meanwhile
+has a name."""
 
 import os
 
@@ -35,6 +36,11 @@ class Stream:
 
 def place_of(weftd, mac):
     return [entry["port"] for entry in weftd.ask("fdb", "default")["entries"] if entry["mac"] == mac]
+
+
+def is_packed(vm):
+    """Whether the driver has accepted RING_PACKED."""
+    return vm.must("cat /sys/bus/virtio/devices/virtio0/features")[34] == "1"
 
 
 def move(weftd, c1, here, there, address):
@@ -77,20 +83,26 @@ def move(weftd, c1, here, there, address):
 def test():
     with Lab() as lab:
         weftd = lab.weftd
-        # The same machine twice, on ports of its own in either socket mode.
+        # The same machine twice, on ports of its own in either socket mode; and one with packed rings.
         one, two = lab.qemu_guest("vm1", 1, mode="server"), lab.qemu_guest("vm1b", 1, mode="client")
+        packed = [lab.qemu_guest(name, 2, device_options=",packed=on") for name in ("vm2", "vm2b")]
         c1 = lab.tap_guest("c1")
-        weftd.start(config([default_network()], [one.port, two.port, c1.port]))
+        weftd.start(config([default_network()], [g.port for g in (one, two, *packed, c1)]))
         c1.static(f"{C1}/24")
-        one.start()
-        one.wait_booted()
-        address = one.dhcp()["ip"]
-        check("pings", one.must_ping(C1, 2))
-        for _ in range(5 if long_run() else 1):
-            move(weftd, c1, one, two, address)
-            move(weftd, c1, two, one, address)
-        check_equal("counted no bad TCP segment", one.must("cat /proc/net/snmp | grep ^Tcp: | tail -n 1").split()[13], "0")
-        check_equal("one lease all the while", list(weftd.leases()), [one.hardware_address])
+        for first, second, rounds in ((one, two, 5 if long_run() else 1), (*packed, 1)):
+            first.start()
+            first.wait_booted()
+            address = first.dhcp()["ip"]
+            check("pings", first.must_ping(C1, 2))
+            check_equal("packed rings", is_packed(first), first in packed)
+            for _ in range(rounds):
+                move(weftd, c1, first, second, address)
+                if first not in packed or long_run():
+                    move(weftd, c1, second, first, address)
+            last = first if first.process.poll() is None else second
+            check_equal("counted no bad TCP segment", last.must("cat /proc/net/snmp | grep ^Tcp: | tail -n 1").split()[13], "0")
+            last.close()
+        check_equal("one lease each all the while", sorted(weftd.leases()), [one.hardware_address, packed[0].hardware_address])
 
 
 run_script(test)

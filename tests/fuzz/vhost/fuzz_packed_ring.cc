@@ -3,6 +3,7 @@
 // The packed ring against a guest whose whole memory is the input: rings at fixed places, all else as it comes, two
 // bursts received and sent back. Input: features (one byte), ring sizes less one (one byte each), positions (two bytes
 // each), then the memory, in 64 KiB of which the rest is zero.
+#include "dataplane/vhost/dirty_log.h"
 #include "dataplane/vhost/packed_ring.h"
 
 #include <atomic>
@@ -23,9 +24,11 @@ constexpr size_t kMemory = 65536;
 constexpr size_t kRingBytes = 8192;
 constexpr uint64_t kGuestBase = 0x10000;
 constexpr size_t kPreamble = 7;
+constexpr uint64_t kLogBytes = 3;  // 24 pages: the guest's second half lies beyond
 
 /// Both rings first: slots, then the two event areas.
-void place(RingView& ring, PackedRecord& record, uint8_t* memory, size_t index, const uint8_t* input) {
+void place(RingView& ring, PackedRecord& record, uint8_t* memory, size_t index, const uint8_t* input,
+           const DirtyLog& log) {
   const uint8_t features = input[0];
   uint8_t* at = memory + index * kRingBytes;
   ring.size = 1u + input[1 + index];
@@ -45,6 +48,7 @@ void place(RingView& ring, PackedRecord& record, uint8_t* memory, size_t index, 
   ring.features.header_size = 12;
   ring.features.offloads = {(features & 8) != 0, (features & 16) != 0, (features & 32) != 0, (features & 64) != 0,
                             false};
+  if ((features & 128) != 0) ring.log = {&log, true, true, kGuestBase + (index + 1) * kRingBytes - 4};
 }
 
 struct Guest {
@@ -53,11 +57,19 @@ struct Guest {
     const MemoryRegion region{kGuestBase, kMemory, 0, 0};
     memory = *GuestMemory::map({&region, 1}, {&fd, 1}, gone);
     bytes = memory->from_user(0, kMemory);
+    const UniqueFd file(memfd_create("fuzz-log", MFD_CLOEXEC));
+    if (ftruncate(file.get(), 4096) != 0) std::abort();
+    log = *DirtyLog::map(file, kLogBytes, 0, gone);
+    log_bytes = static_cast<const uint8_t*>(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file.get(), 0));
   }
+  /// Nothing behind the log was written to.
+  [[nodiscard]] bool log_is_kept() const { return log_bytes[kLogBytes] == 0 && log_bytes[kLogBytes + 1] == 0; }
   UniqueFd fd;
   std::atomic<bool> gone{false};
   std::shared_ptr<const GuestMemory> memory;
   uint8_t* bytes;
+  std::shared_ptr<const DirtyLog> log;
+  const uint8_t* log_bytes;
 };
 
 /// The frames of a burst are within the guest's memory and what their sizes say.
@@ -94,8 +106,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::memset(guest.bytes, 0, kMemory);
   std::memcpy(guest.bytes, data + kPreamble, std::min(size - kPreamble, kMemory));
   RingView rx(*guest.memory, guest.gone), tx(*guest.memory, guest.gone);
-  place(rx, records[0], guest.bytes, 0, data);
-  place(tx, records[1], guest.bytes, 1, data);
+  place(rx, records[0], guest.bytes, 0, data, *guest.log);
+  place(tx, records[1], guest.bytes, 1, data, *guest.log);
   for (int turn = 0; turn < 2; ++turn) {
     burst.clear();
     packed_rx(rx, burst);
@@ -106,6 +118,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     (void)packed_arm(rx);
     packed_disarm(rx);
   }
-  if (guest.gone) std::abort();
+  if (guest.gone || !guest.log_is_kept()) std::abort();
   return 0;
 }

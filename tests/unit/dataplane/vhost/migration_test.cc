@@ -97,8 +97,9 @@ class VhostMigration : public PortTest {
   void start(NullGuestOptions sender, NullGuestOptions receiver) {
     from_ = &add_port("from");
     to_ = &add_port("to");
-    sender_features_ = sender.features;
-    receiver_features_ = receiver.features;
+    sender_features_ = features_of(sender);
+    receiver_features_ = features_of(receiver);
+    receive_buffer_ = receiver.receive_buffer / receiver.receive_chain;
     guest_ = join("from", migratable(std::move(sender)));
     peer_ = join("to", migratable(std::move(receiver)));
   }
@@ -106,11 +107,12 @@ class VhostMigration : public PortTest {
 
   static void set_ring_logged(NullGuest& guest, uint16_t index, bool is_logged) {
     NullGuest::Ring& r = guest.ring(index);
-    guest.send_message(
-        RequestType::set_vring_addr,
-        bytes_of(VringAddress{index, is_logged ? VringAddress::kLog : 0, reinterpret_cast<uint64_t>(r.descriptors),
-                              reinterpret_cast<uint64_t>(r.used), reinterpret_cast<uint64_t>(r.available),
-                              guest.guest_address(r.used)}));
+    const auto at = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
+    const uint32_t flags = is_logged ? VringAddress::kLog : 0;
+    VringAddress address{index, flags, at(r.descriptors), at(r.used), at(r.available), 0};
+    if (r.is_packed()) address = {index, flags, at(r.packed), at(r.device_event), at(r.driver_event), 0};
+    address.log = guest.guest_address(reinterpret_cast<const void*>(address.used));
+    guest.send_message(RequestType::set_vring_addr, bytes_of(address));
   }
   static void set_log(NullGuest& guest, const Log& log) {
     const int fd = log.fd.get();
@@ -130,13 +132,16 @@ class VhostMigration : public PortTest {
     (void)guest.get_u64(RequestType::get_features);
   }
   /// Whatever is written anywhere in a buffer shows.
-  static void scribble(NullGuest& guest) {
-    NullGuest::Ring& r = guest.ring(0);
-    for (uint16_t d = 0; d < r.size; ++d) std::memset(guest.send_buffer(0, d), 0xa5, r.descriptors[d].size);
+  void scribble(NullGuest& guest) const {
+    for (uint16_t d = 0; d < guest.ring(0).size; ++d) std::memset(guest.send_buffer(0, d), 0xa5, receive_buffer_);
+  }
+  static uint64_t features_of(const NullGuestOptions& o) {
+    return o.features | (o.is_packed ? bit(f::kRingPacked) : 0) | (o.is_in_order ? bit(f::kInOrder) : 0);
   }
 
   VhostUserPort *from_ = nullptr, *to_ = nullptr;
   uint64_t sender_features_ = 0, receiver_features_ = 0;
+  uint32_t receive_buffer_ = 0;  // bytes of each piece
   std::unique_ptr<NullGuest> guest_, peer_;
 };
 
@@ -166,6 +171,11 @@ std::vector<Layout> layouts() {
   large.send_buffer = 70000;
   large.ring_size = 16;
   const uint64_t all = bench::linux_guest_features();
+  const auto packed = [](NullGuestOptions o, bool is_in_order = false) {
+    o.is_packed = true;
+    o.is_in_order = is_in_order;
+    return o;
+  };
   return {
       {"OneBuffer", {}, {}, {}},
       {"OneBufferWithoutEventIndex", {}, with(without({f::kEventIdx}), 2048, 1, 256, 3), {}},
@@ -177,6 +187,19 @@ std::vector<Layout> layouts() {
       {"Cut", large, with(without({f::kGuestTso4, f::kGuestTso6, f::kGuestEcn}), 2048, 1, 256, 2), {}, false, true},
       {"LegacyHeader", {}, with(without({f::kVersion1, f::kMrgRxbuf}), 2048, 1, 256, 2), {}},
       {"Indirect", {}, with(all, 2048, 1, 64, 2), {}, false, false, true},
+      {"Packed", packed({}), packed({}), {}},
+      {"PackedInOrder", packed({}, true), packed({}, true), {}},
+      {"PackedOfAnySize", packed(with(all, 2048, 1, 77, 3)), packed(with(all, 2048, 1, 77, 3)), {}},
+      {"PackedSenderChains", packed({}), packed({}), {12, 100, 7}},
+      {"PackedSenderIndirect", packed({}), packed({}), {12, 100}, true},
+      {"PackedMerged", packed(large), packed(with(all, 2048, 1, 256, 3)), {}, false, true},
+      {"PackedMergedOfChains", packed(large), packed(with(all, 3000, 3, 128, 4)), {}, false, true},
+      {"PackedCut",
+       packed(large),
+       packed(with(without({f::kGuestTso4, f::kGuestTso6, f::kGuestEcn}), 2048, 1, 256, 2)),
+       {},
+       false,
+       true},
   };
 }
 

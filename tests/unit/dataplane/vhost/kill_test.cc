@@ -102,7 +102,7 @@ TEST_P(VhostKill, EverythingComesAndAtMostABurstTwice) {
     }
   };
 
-  const int n_kills = std::getenv("WEFT_LONG") != nullptr ? 3000 : 40;
+  const int n_kills = std::getenv("WEFT_LONG") != nullptr ? 1000 : 40;
   for (int i = 0; i < n_kills && !HasFatalFailure(); ++i) {
     echo.start();
     guest.connect();

@@ -106,6 +106,7 @@ class NullGuest {
   void connect(int timeout_ms = 5000);
   void disconnect() noexcept;
   [[nodiscard]] bool is_connected() const noexcept { return socket_.is_open(); }
+  [[nodiscard]] int socket_fd() const noexcept { return socket_.get(); }
   /// Whether the switch has hung up, waiting at most `timeout_ms` for that.
   [[nodiscard]] bool was_hung_up_on(int timeout_ms = 5000);
   /// The order QEMU speaks in: features, memory, then the rings.

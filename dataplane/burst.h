@@ -22,6 +22,11 @@ class Burst {
   /// Most pieces one frame may come in; Linux guests use at most 19.
   static constexpr uint16_t kMaxSegments = 256;
   static constexpr uint16_t kSegmentArena = 2048;
+  /// What one burst may ask of its worker before others get their turn, in bytes to be copied: a full one of Ethernet
+  /// frames fits. The frame that goes beyond is the last.
+  static constexpr uint32_t kMostWork = 64 * 1024;
+  /// What a descriptor costs, and a frame that a TSO frame is cut into, when a byte copied costs one.
+  static constexpr uint32_t kPieceWork = 128, kCutWork = 512;
   /// A receive buffer for ports whose frames come by a system call: a whole frame and its virtio-net header.
   static constexpr uint32_t kRxBuffer = 65536 + 64;
 
@@ -33,6 +38,7 @@ class Burst {
   void clear() noexcept {
     size_ = 0;
     n_segments_ = 0;
+    work_ = 0;
   }
   [[nodiscard]] uint16_t size() const noexcept { return size_; }
   [[nodiscard]] bool full() const noexcept { return size_ == kBurst; }
@@ -74,10 +80,16 @@ class Burst {
     segments_[n_segments_++] = {data, size};
     ++p.n_payload;
     p.size += size;
+    work_ += size;
     return true;
   }
-  /// Whether another packet of kMaxSegments pieces still fits; a port stops its burst when not.
-  [[nodiscard]] bool has_segment_room() const noexcept { return n_segments_ + kMaxSegments <= kSegmentArena; }
+  /// What a frame costs beside the copying of its payload, sent or not, in bytes that could be copied meanwhile.
+  void charge(uint32_t bytes) noexcept { work_ += bytes; }
+  /// Whether another packet of kMaxSegments pieces still fits, and the sender's share of the turn is not used up; a port
+  /// stops its burst when not. Nobody's frames, however large or badly made, may delay those of others for long.
+  [[nodiscard]] bool has_segment_room() const noexcept {
+    return n_segments_ + kMaxSegments <= kSegmentArena && work_ < kMostWork;
+  }
 
   /// First data byte of slot i; kHeadroom bytes lie before it, kSlotSize - kHeadroom from it.
   uint8_t* slot(uint16_t i) noexcept { return slots_.get() + size_t{i} * kSlotSize + kHeadroom; }
@@ -91,6 +103,7 @@ class Burst {
   std::array<Packet, kBurst> packets_{};
   uint16_t size_ = 0;
   uint16_t n_segments_ = 0;
+  uint32_t work_ = 0;
   std::unique_ptr<uint8_t, FreeAligned> slots_;
   std::unique_ptr<Segment[]> segments_;
   uint8_t* rx_buffers_;  // mmapped, kBurst * kRxBuffer

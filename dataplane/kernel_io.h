@@ -19,9 +19,6 @@ namespace weft::dataplane {
 
 /// Most pieces of a frame to be written: header, head, payload.
 inline constexpr size_t kMaxIov = Burst::kMaxSegments + 2;
-/// A receive burst ends when it has this much: frames that are written out while the processor still has them in its
-/// cache, and whose receiver begins while their sender goes on. Two of the largest TSO frames, all of the smallest.
-inline constexpr uint32_t kRxBurstBytes = 128 << 10;
 /// Receiving takes three: the header, the slot, and the receive buffer for what the slot does not hold.
 using RxIov = std::array<iovec, 3>;
 

@@ -64,9 +64,9 @@ void insert_tag(Packet& packet, VirtioNetHeader& header, const TakenTag& taken) 
   header.csum_start = static_cast<uint16_t>(header.csum_start + kSize);
 }
 
-/// How many frames to ask for when they are as large as the last were.
+/// How many frames to ask for when they are as large as the last were: a sender's share of the turn.
 uint16_t frames_for(size_t mean_bytes) noexcept {
-  return static_cast<uint16_t>(std::clamp<size_t>(kRxBurstBytes / std::max<size_t>(mean_bytes, 1), 2, kBurst));
+  return static_cast<uint16_t>(std::clamp<size_t>(Burst::kMostWork / std::max<size_t>(mean_bytes, 1), 2, kBurst));
 }
 
 }  // namespace

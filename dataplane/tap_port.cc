@@ -23,7 +23,7 @@ TapPort::~TapPort() {
 
 void TapPort::rx(uint16_t queue, Burst& burst) noexcept {
   const int fd = queues_[queue].fd.get();
-  for (size_t bytes = 0; !burst.full() && bytes < kRxBurstBytes;) {
+  while (!burst.full() && burst.has_segment_room()) {
     const uint16_t slot = burst.size();
     VirtioNetHeader header;
     RxIov iov;
@@ -33,7 +33,6 @@ void TapPort::rx(uint16_t queue, Burst& burst) noexcept {
     if (n <= 0) return;  // nothing more, or no netdev any more
     Packet& packet = burst.add();
     const auto size = static_cast<size_t>(n);
-    bytes += size;
     if (size < sizeof header) {
       packet.drop = Drop::rx_short_header;
       continue;

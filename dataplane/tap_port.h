@@ -7,8 +7,7 @@
 // The tap is persistent: it and its settings outlive weftd, however weftd ends, and the next weftd takes it
 // again. It knows its own by the ifalias `weft:<id>` and never touches a netdev that does not carry it.
 //
-// Control thread: everything but the worker's group of Port. rx and tx are one system call a frame; a burst ends at
-// kRxBurstBytes.
+// Control thread: everything but the worker's group of Port. rx and tx are one system call a frame.
 #pragma once
 
 #include "dataplane/netlink.h"

@@ -153,8 +153,11 @@ void Worker::run() noexcept {
       busy_ns_.add(end - now);
       last_work = end;
     } else if (options_.sleeps_when_idle && end - last_work > kIdleNs) {
-      sleep();
-      now = last_work = monotonic_ns();
+      const bool has_slept = sleep();
+      now = monotonic_ns();
+      // What it was woken for is found in the next turn; if there is nothing (a tick, a needless kick), it sleeps again
+      // at once.
+      last_work = has_slept ? now - kIdleNs : now;
       continue;
     }
     if (n_unpolled_ != 0 && end - last_events_ns_ >= kEventsNs) {
@@ -166,7 +169,7 @@ void Worker::run() noexcept {
   rcu_.offline(options_.index);
 }
 
-void Worker::sleep() noexcept {
+bool Worker::sleep() noexcept {
   sleeping_.store(true, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   bool is_pending = stopping_.load(std::memory_order_relaxed);
@@ -175,7 +178,8 @@ void Worker::sleep() noexcept {
   for (const RxQueue& q : queues_)
     // An event already taken says as much as one to come: a tap may be new here, with frames in it.
     if (q.port->arm(q.queue) || (!q.port->is_polled() && !is_quiet(q))) is_pending = true;
-  if (!is_pending && handler_.mailbox(monotonic_ns()) == 0) {
+  const bool sleeps = !is_pending && handler_.mailbox(monotonic_ns()) == 0;
+  if (sleeps) {
     rcu_.offline(options_.index);
     collect_events(static_cast<int>(kTickNs / 1'000'000));
     rcu_.online(options_.index);
@@ -184,6 +188,7 @@ void Worker::sleep() noexcept {
   // Queues may have gone while it slept: their ports must not be touched.
   take_queues();
   for (const RxQueue& q : queues_) q.port->disarm(q.queue);
+  return sleeps;
 }
 
 }  // namespace weft::dataplane

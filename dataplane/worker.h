@@ -85,7 +85,8 @@ class Worker final : public EventSet {
 
  private:
   void run() noexcept;
-  void sleep() noexcept;
+  /// False: there was something to do, and it did not.
+  bool sleep() noexcept;
   void collect_events(int timeout_ms) noexcept;
   void take_queues() noexcept;
   [[nodiscard]] bool is_quiet(const RxQueue& queue) const noexcept;

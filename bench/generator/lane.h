@@ -102,54 +102,76 @@ class Lane {
     __atomic_store_n(reinterpret_cast<Word*>(&d.size), word, __ATOMIC_RELEASE);
   }
 
+  static bool is_used(const Descriptor& d, vhost::PackedPosition at) noexcept {
+    const uint16_t flags = __atomic_load_n(&d.flags, __ATOMIC_ACQUIRE);
+    return (flags & vhost::kPackedLapFlags) == at.used_flags();
+  }
+
   uint16_t room_packed() noexcept {
+    const Descriptor* ring = send_.packed;
+    const uint16_t size = send_.size, posted = send_.n_posted;
+    vhost::PackedPosition at = send_.next_used;
     uint16_t n = 0;
-    while (n < send_.n_posted && send_.is_used(send_.next_used)) {
+    while (n < posted && is_used(ring[at.index], at)) {
       uint16_t batch = 1;
       if (is_in_order_) {
-        const int to_last = send_.packed[send_.next_used.index].id - send_.next_used.index;
-        batch = static_cast<uint16_t>(1 + (to_last < 0 ? to_last + send_.size : to_last));
+        const int to_last = ring[at.index].id - at.index;
+        batch = static_cast<uint16_t>(1 + (to_last < 0 ? to_last + size : to_last));
       }
-      send_.next_used.advance(batch, send_.size);
+      at.advance(batch, size);
       n = static_cast<uint16_t>(n + batch);
     }
+    send_.next_used = at;
     taken_ += n;
-    send_.n_posted = static_cast<uint16_t>(send_.n_posted - n);
-    return static_cast<uint16_t>(send_.size - send_.n_posted);
+    send_.n_posted = static_cast<uint16_t>(posted - n);
+    return static_cast<uint16_t>(size - send_.n_posted);
   }
   /// The first slot last: with it all are there.
   void publish_packed(uint16_t n) noexcept {
+    Descriptor* ring = send_.packed;
+    const uint16_t size = send_.size;
+    const uint32_t bytes = send_size_;
     const vhost::PackedPosition first = send_.next_available;
     vhost::PackedPosition at = first;
-    for (uint16_t i = 0; i < n; ++i, at.advance(1, send_.size))
-      if (i != 0) store(send_.packed[at.index], word(send_size_, at.index, at.available_flags()));
-    if (n != 0) store_release(send_.packed[first.index], word(send_size_, first.index, first.available_flags()));
+    for (uint16_t i = 0; i < n; ++i, at.advance(1, size))
+      if (i != 0) store(ring[at.index], word(bytes, at.index, at.available_flags()));
+    if (n != 0) store_release(ring[first.index], word(bytes, first.index, first.available_flags()));
     send_.next_available = at;
     send_.n_posted = static_cast<uint16_t>(send_.n_posted + n);
   }
   /// All buffers are always posted, so that the slot of a used one is the next to be made available.
   template <class Look>
   uint16_t receive_packed(uint16_t most, Look&& look) noexcept {
-    most = std::min(most, receive_.size);
+    Descriptor* ring = receive_.packed;
+    const uint64_t* addresses = receive_.addresses.data();
+    uint8_t* const* buffers = receive_buffers_.data();
+    const uint16_t size = receive_.size;
+    const uint32_t bytes = receive_size_;
+    bool is_shuffled = receive_.is_shuffled;
+    most = std::min(most, size);
     const vhost::PackedPosition first = receive_.next_available;
     vhost::PackedPosition used = receive_.next_used, available = first;
     uint64_t first_word = 0;
     uint16_t n = 0;
-    for (; n < most && receive_.is_used(used); ++n) {
-      Descriptor& d = receive_.packed[used.index];
-      const auto id = static_cast<uint16_t>(d.id < receive_.size ? d.id : 0);
-      look(static_cast<const uint8_t*>(receive_buffers_[id]) + kHeader, d.size - static_cast<uint32_t>(kHeader));
-      d.address = receive_.addresses[id];
-      const uint64_t w = word(receive_size_, id, Descriptor::kWrite | available.available_flags());
+    for (; n < most && is_used(ring[used.index], used); ++n) {
+      Descriptor& d = ring[used.index];
+      const auto id = static_cast<uint16_t>(d.id < size ? d.id : 0);
+      look(static_cast<const uint8_t*>(buffers[id]) + kHeader, d.size - static_cast<uint32_t>(kHeader));
+      if (id != used.index || is_shuffled) [[unlikely]] {
+        is_shuffled = true;
+        d.address = addresses[id];
+      }
+      const uint64_t w = word(bytes, id, Descriptor::kWrite | available.available_flags());
       if (n == 0)
         first_word = w;
       else
         store(d, w);
-      used.advance(1, receive_.size);
-      available.advance(1, receive_.size);
+      used.advance(1, size);
+      available.advance(1, size);
     }
     if (n == 0) return 0;
-    store_release(receive_.packed[first.index], first_word);
+    store_release(ring[first.index], first_word);
+    receive_.is_shuffled = is_shuffled;
     receive_.next_used = used;
     receive_.next_available = available;
     return n;

@@ -17,9 +17,10 @@ inline constexpr size_t kSenderHeader = sizeof(VirtioNetHeader);
 /// A header spread over descriptors and the frame behind it take at most this many.
 inline constexpr uint16_t kMaxRxPieces = Burst::kMaxSegments + 12;
 
-inline void take_offload(const VirtioNetHeader& header, const RingView& ring, Packet& p) noexcept {
+inline void take_offload(const VirtioNetHeader& header, const RingView& ring, Burst& burst, Packet& p) noexcept {
   if (!to_offload(header, ring.features.offloads, p)) [[unlikely]]
     p.drop = Drop::rx_bad_offload;
+  if (p.offload.gso != Gso::none) burst.charge(p.size / p.offload.gso_size * Burst::kCutWork);
 }
 
 /// A frame in one readable buffer, header first: what nearly all are.
@@ -44,7 +45,7 @@ inline void make_plain(RingView& ring, Burst& burst, Packet& p, const uint8_t* d
   VirtioNetHeader header;
   std::memcpy(static_cast<void*>(&header), &begin, sizeof begin);
   std::memcpy(&header.csum_offset, header_at + sizeof begin, sizeof header.csum_offset);
-  take_offload(header, ring, p);
+  take_offload(header, ring, burst, p);
 }
 
 /// Cuts the next bytes off the front of a list of pieces.
@@ -78,6 +79,7 @@ struct PieceReader {
 
 /// A frame in pieces of any shape, as a walk over its chain has found them.
 inline Drop make_from_pieces(RingView& ring, Burst& burst, Packet& p, Walk walked, const PieceList& list) noexcept {
+  burst.charge(list.n * Burst::kPieceWork);
   if (walked == Walk::too_long) return Drop::rx_chain_too_long;
   if (walked != Walk::ok) return Drop::rx_bad_descriptor;
   const uint16_t header_size = ring.features.header_size;
@@ -98,7 +100,7 @@ inline Drop make_from_pieces(RingView& ring, Burst& burst, Packet& p, Walk walke
     const Piece& rest = list.pieces[reader.piece];
     if (!burst.append_segment(p, rest.data + reader.offset, rest.size - reader.offset)) return Drop::rx_chain_too_long;
   }
-  take_offload(header, ring, p);
+  take_offload(header, ring, burst, p);
   return p.drop;
 }
 

@@ -30,6 +30,12 @@ namespace weft::dataplane::vhost {
 /// Most receive buffers one frame may be merged from.
 inline constexpr uint16_t kMaxMerged = 256;
 
+/// Most pieces of receive buffers that are looked at for one frame of `needed` bytes: a driver's longest chain, and no
+/// crumbs. A receiver may not cost its senders' worker more than a frame is worth.
+inline uint16_t most_pieces(uint32_t needed) noexcept {
+  return static_cast<uint16_t>(std::min<uint32_t>(kMaxPieces, 32 + needed / 64));
+}
+
 /// Writes a frame front to back over a list of pieces, which has room for it.
 struct PieceWriter {
   const PieceList& list;
@@ -145,6 +151,7 @@ class Sender {
     const RingFeatures& f = ring_.features;
     const auto most = static_cast<uint16_t>(f.mergeable ? std::min<uint32_t>(kMaxMerged, ring_.size) : 1);
     PieceList list;
+    list.most = most_pieces(needed);
     std::array<typename Buffers::Taken, kMaxMerged> taken;
     std::array<uint32_t, kMaxMerged> sizes;
     uint16_t n = 0;

@@ -61,7 +61,7 @@ class PackedBuffers {
   Walk gather(PieceList& list, PackedBuffer& buffer) noexcept {
     if (is_broken_) return Walk::broken;
     if (!is_available(ring_, gathered_)) return Walk::none;
-    const Walk walked = walk_slots(ring_, gathered_, /*is_writable=*/true, kMaxPieces, list, buffer);
+    const Walk walked = walk_slots(ring_, gathered_, /*is_writable=*/true, list.most, list, buffer);
     if (walked == Walk::broken) {
       is_broken_ = true;
       break_ring(ring_);

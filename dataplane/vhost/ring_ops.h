@@ -96,6 +96,7 @@ inline constexpr uint16_t kMaxPieces = 512;
 
 struct PieceList {
   std::array<Piece, kMaxPieces> pieces;
+  uint16_t most = kMaxPieces;
   uint16_t n = 0;
   uint64_t total = 0;  // bytes
 

@@ -59,7 +59,7 @@ class SplitBuffers {
   Walk gather(PieceList& list, uint16_t& id) noexcept {
     if (!has(n_gathered_ + 1u)) return Walk::none;
     id = available_entry(ring_, n_gathered_++);
-    return id < ring_.size ? walk_chain(ring_, id, /*is_writable=*/true, kMaxPieces, list) : Walk::bad;
+    return id < ring_.size ? walk_chain(ring_, id, /*is_writable=*/true, list.most, list) : Walk::bad;
   }
   void give(uint16_t id, uint32_t size) noexcept {
     put_used(ring_, id, size);

@@ -82,6 +82,19 @@ TEST(Burst, LimitsThePiecesOfOneFrameAndOfAll) {
   EXPECT_FALSE(burst.append_segment(burst.add(), &byte, 1));
 }
 
+TEST(Burst, EndsWhenItsShareOfTheTurnIsUsedUp) {
+  Burst burst;
+  const uint8_t byte = 7;
+  ASSERT_TRUE(burst.append_segment(burst.add(), &byte, Burst::kMostWork - 1));
+  EXPECT_TRUE(burst.has_segment_room());
+  burst.charge(1);
+  EXPECT_FALSE(burst.has_segment_room());
+  burst.clear();
+  EXPECT_TRUE(burst.has_segment_room());
+  for (uint16_t i = 0; i < kBurst; ++i) ASSERT_TRUE(burst.append_segment(burst.add(), &byte, 1514 - kHeaderCopy));
+  EXPECT_TRUE(burst.has_segment_room()) << "full Ethernet frames fill a burst";
+}
+
 TEST(Packet, IsCutAtAnyByte) {
   const Bytes frame = pattern(700);
   for (size_t size = 0; size <= frame.size(); ++size) {

@@ -197,6 +197,31 @@ TEST_F(VhostHostile, BadReceiveBuffersCostOneFrameEach) {
   EXPECT_EQ(send(*port_, make_frame(1000)), Drop::none);
 }
 
+TEST_F(VhostHostile, CrumbledReceiveBuffersAreNotLookedAtForLong) {
+  VringDescriptor* d = ring(0).descriptors;
+  const uint64_t into = d[0].address;
+  // A frame of 1000 bytes is worth 47 pieces; a chain of 200 is more than that, and one of 40 is not.
+  for (uint16_t i = 0; i < 200; ++i) d[i] = {into, 30, kWrite | kNext, static_cast<uint16_t>(i + 1)};
+  d[199].flags = kWrite;
+  EXPECT_EQ(send(*port_, make_frame(1000)), Drop::tx_bad_descriptor);
+  EXPECT_EQ(ring(0).used_idx(), 1) << "it went back, empty";
+  for (uint16_t i = 200; i < 239; ++i) d[i] = {into, 30, kWrite | kNext, static_cast<uint16_t>(i + 1)};
+  d[239] = {into, 30, kWrite, 0};
+  ring(0).available[2 + 1] = 200;
+  EXPECT_EQ(send(*port_, make_frame(1000)), Drop::none);
+}
+
+TEST_F(VhostHostile, SendersOfLargeFramesGetTheirShareOfATurn) {
+  NullGuestOptions big;
+  big.send_buffer = 70'000;
+  add_port("large");
+  auto guest = join("large", big);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(guest->send(make_frame(40'000)));
+  EXPECT_EQ(take(*ports_["large"]).size(), 2u) << "the second goes beyond 64 KiB, and is the last";
+  EXPECT_EQ(take(*ports_["large"]).size(), 2u);
+  EXPECT_TRUE(take(*ports_["large"]).empty());
+}
+
 TEST_F(VhostHostile, BadBufferAmongMergedOnesReturnsThemAll) {
   ring(0).descriptors[1].address = 0x42;
   EXPECT_EQ(send(*port_, make_frame(100)), Drop::none);

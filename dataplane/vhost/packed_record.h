@@ -21,13 +21,14 @@
 // ring's base when it stops a ring, which ends the record. For a reset while no back end was there three things are
 // compared: where the ring lies in the front end, its size and the base the front end names must be the same; the
 // device's event suppression area must not be zero, which it is when a driver has made its ring anew and never is while
-// a ring of ours runs (kMark); and the slots before and at the position must be as such slots can be. Otherwise the
-// ring begins at the base.
+// a ring of ours runs (kPackedMark); and the slots before and at the position must be as such slots can be. Otherwise
+// the ring begins at the base.
 #pragma once
 
 #include "dataplane/vhost/packed_layout.h"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -63,12 +64,16 @@ struct alignas(64) PackedRecord {
   uint64_t step = 0;         // a PackedStep in one word, so that one store changes it whole
   std::array<PackedUsed, kMaxUsed> used;
 
+  /// Stays between the stores before and after it. It is the compiler that must not move it: of a process that ends,
+  /// all stores up to some place in the program have been made.
   void store(const PackedStep& s) noexcept {
     const uint64_t word = s.from.bits() | uint64_t{s.to.bits()} << 16 | uint64_t{s.n_used} << 32;
-    __atomic_store_n(&step, word, __ATOMIC_RELEASE);  // after the elements
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    __atomic_store_n(&step, word, __ATOMIC_RELAXED);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   [[nodiscard]] PackedStep load() const noexcept {
-    const uint64_t word = __atomic_load_n(&step, __ATOMIC_ACQUIRE);
+    const uint64_t word = __atomic_load_n(&step, __ATOMIC_RELAXED);
     return {PackedPosition::from_bits(static_cast<uint16_t>(word)),
             PackedPosition::from_bits(static_cast<uint16_t>(word >> 16)), static_cast<uint16_t>(word >> 32)};
   }

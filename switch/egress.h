@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace weft::vswitch {
@@ -21,6 +22,17 @@ class Egress {
   void send(dataplane::Packet& packet, PortId out) noexcept {
     packet.out_port = out;
     add(out, packet);
+  }
+  /// Several, in order.
+  void send(std::span<dataplane::Packet* const> packets, PortId out) noexcept {
+    Bucket& bucket = buckets_[out];
+    if (bucket.size == 0) used_[n_used_++] = out;
+    dataplane::Packet** to = bucket.packets.data() + bucket.size;
+    for (dataplane::Packet* p : packets) {
+      p->out_port = out;
+      *to++ = p;
+    }
+    bucket.size = static_cast<uint16_t>(bucket.size + packets.size());
   }
   /// To one port, if it is (still) there.
   void send(Turn& turn, dataplane::Packet& packet, PortId out) noexcept;

@@ -37,11 +37,23 @@ void multicast(Turn& turn, Packet& p, const MacAddress& destination) noexcept {
 
 constexpr uint64_t kNoMac = ~uint64_t{0};  // nobody's key
 
-/// What the packets before in the burst have found out: those of one flow come together.
+/// What the packets before in the burst have found out, and those of them that go the same way: packets of one flow come
+/// together, and are given to egress together.
 struct Recent {
   uint64_t source = kNoMac;       // learned on this port
   uint64_t destination = kNoMac;  // to be sent to `out`, and nothing else
   PortId out = kNoPort;
+  uint16_t n_run = 0;
+  std::array<Packet*, dataplane::kBurst> run;  // the first n_run go to `out`
+
+  Recent() noexcept {}  // the array stays as it is
+
+  /// Before anything else is sent, so that the order is kept.
+  void end_run(Turn& turn) noexcept {
+    if (n_run == 0) return;
+    turn.egress.send({run.data(), n_run}, out);
+    n_run = 0;
+  }
 };
 
 bool is_member(const Turn& turn, PortId out) noexcept {
@@ -87,6 +99,11 @@ void l2(Turn& turn, const Selection& in, Selection& to_router) noexcept {
     p->network = turn.network_id;
     const auto& eth = *reinterpret_cast<const wire::EthernetHeader*>(p->head);
     const wire::EthernetKeys macs(eth);
+    if (macs.source == recent.source && macs.destination == recent.destination && p->l3 != L3::arp) [[likely]] {
+      recent.run[recent.n_run++] = p;
+      continue;
+    }
+    recent.end_run(turn);
     if (macs.source != recent.source) {
       if (macs.source == gateway) {
         // The gateway's own MAC comes from the host's seat alone, and is never learned.
@@ -95,21 +112,21 @@ void l2(Turn& turn, const Selection& in, Selection& to_router) noexcept {
           continue;
         }
       } else {
-        recent = {.source = macs.source};  // what is learned may be the destination, moved
         turn.fdb.learn(turn.network_id, eth.source, turn.in_port, turn.now_s());
+        recent.source = macs.source;
+        recent.destination = kNoMac;  // what was learned may be the destination, moved
       }
     }
     // All ARP, also unicast: nobody may tell a neighbour that he is the gateway.
     if (p->l3 == L3::arp && network.has_gateway && arp_on_network(turn, *p)) continue;
-    if (macs.destination == recent.destination)
-      turn.egress.send(*p, recent.out);
-    else if ((macs.destination & wire::EthernetKeys::kMulticast) != 0)
+    if ((macs.destination & wire::EthernetKeys::kMulticast) != 0)
       multicast(turn, *p, eth.destination);
     else if (macs.destination == gateway)
       turn.in->role == Role::seat ? turn.drop(*p, Drop::l2_same_port) : to_router.add(*p);
     else
       unicast(turn, *p, eth, macs.destination, recent);
   }
+  recent.end_run(turn);
 }
 
 }  // namespace weft::vswitch

@@ -81,17 +81,16 @@ class Sender {
     uint16_t sent = 0;
     for (size_t first = 0; first < packets.size(); first += kBurst) {
       const auto batch = packets.subspan(first, std::min<size_t>(kBurst, packets.size() - first));
-      buffers_.look_ahead(static_cast<uint16_t>(batch.size()));
-      for (size_t i = 0;;) {
+      for (size_t i = 0; i < batch.size();) {
+        // At first, and after merged buffers and cuts.
+        if (buffers_.is_ahead_used_up()) buffers_.look_ahead(static_cast<uint16_t>(batch.size() - i));
         const uint16_t n = send_plain(batch.subspan(i));
         sent = static_cast<uint16_t>(sent + n);
         i += n;
-        if (i == batch.size()) break;
+        if (i == batch.size() || (n != 0 && buffers_.is_ahead_used_up())) continue;
         Packet& p = *batch[i++];
         p.drop = send(p);
         if (p.drop == Drop::none) ++sent;
-        // Merged buffers, cuts.
-        if (buffers_.is_ahead_used_up()) buffers_.look_ahead(static_cast<uint16_t>(batch.size() - i));
       }
     }
     return sent;

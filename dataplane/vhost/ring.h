@@ -6,11 +6,13 @@
 // Layouts: virtio 1.2 §2.7 (split) and §2.8 (packed, packed_layout.h).
 #pragma once
 
+#include "dataplane/burst.h"
 #include "dataplane/offload.h"
 #include "dataplane/vhost/dirty_log.h"
 #include "dataplane/vhost/memory.h"
 #include "dataplane/vhost/packed_record.h"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -59,6 +61,22 @@ struct RingLog {
   uint64_t used_address = 0;        // guest-physical, of the used ring's first byte
 };
 
+/// A piece of a buffer, here.
+struct Piece {
+  uint8_t* data;
+  uint32_t size;
+};
+
+/// Entries of a split ring that were looked at and not taken yet, from last_available on (split_ops.h).
+struct EntriesAhead {
+  std::array<uint16_t, kBurst> ids;
+  std::array<Piece, kBurst> plain;  // data == nullptr: not one plain buffer, or not guest memory
+  uint16_t next = 0, n = 0;
+
+  EntriesAhead() noexcept {}  // the arrays are filled before they are read
+  [[nodiscard]] bool is_used_up() const noexcept { return next >= n; }
+};
+
 struct alignas(64) RingView {
   RingView(const GuestMemory& m, std::atomic<bool>& gone) noexcept : translate(m), memory_gone(&gone) {}
 
@@ -80,6 +98,7 @@ struct alignas(64) RingView {
   uint16_t seen_available = 0;  // the guest's index when it was last read: entries before it are there
   uint16_t used_idx = 0;        // next entry to give back
   uint16_t published_idx = 0;   // what the guest has been shown of used_idx
+  EntriesAhead ahead;
   PackedPosition next;          // of a packed ring: next slot to take
   PackedPosition published;     // next slot the guest will be told of
   uint16_t n_used = 0;          // elements in the record it has not been told of

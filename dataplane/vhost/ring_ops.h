@@ -47,13 +47,13 @@ inline void prefetch_frame(const uint8_t* data) noexcept {
 
 /// Small copies inline, in 16-byte pieces of which the last may overlap: no call, no bytes beyond `size`.
 inline void copy_small(uint8_t* to, const uint8_t* from, size_t size) noexcept {
-  struct Piece {
+  struct Words {
     uint64_t words[2];
   };
   const auto piece = [&](size_t at) {
-    Piece p;
-    std::memcpy(&p, from + at, sizeof p);
-    std::memcpy(to + at, &p, sizeof p);
+    Words w;
+    std::memcpy(&w, from + at, sizeof w);
+    std::memcpy(to + at, &w, sizeof w);
   };
   if (size > 32 && size <= 64) {  // most frames
     piece(0);
@@ -84,11 +84,6 @@ inline void break_ring(RingView& ring) noexcept {
 }
 
 inline bool is_memory_gone(const RingView& ring) noexcept { return ring.memory_gone->load(std::memory_order_acquire); }
-
-struct Piece {
-  uint8_t* data;
-  uint32_t size;
-};
 
 /// Most pieces a chain, or a frame's merged buffers together, may have. Enough for 64 KiB in pieces of 128
 /// bytes.

@@ -25,50 +25,49 @@ inline uint16_t available_entry(const RingView& ring, uint16_t ahead) noexcept {
   return load_once(&ring.available[2 + (static_cast<uint16_t>(ring.last_available + ahead) & (ring.size - 1))]);
 }
 
-/// The next entries of a ring, all looked at at once, so that their cache misses overlap. Nearly all are one plain
-/// buffer, a descriptor of just the flags kFlags; whose begin is then on its way into the cache.
-template <uint16_t kFlags>
-struct NextEntries {
-  std::array<uint16_t, kBurst> ids;
-  std::array<Piece, kBurst> plain;  // data == nullptr: it is something else, or not guest memory
-
-  NextEntries() noexcept {}  // filled before it is read
-
-  /// The next `n` ≤ kBurst entries.
-  void look(RingView& ring, uint16_t n) noexcept {
-    // In locals: the compiler must take every store into guest memory for one to the ring's own fields.
-    const uint16_t mask = static_cast<uint16_t>(ring.size - 1), next = ring.last_available;
-    const uint16_t* const entries = ring.available + 2;
-    const VringDescriptor* const descriptors = ring.descriptors;
-    for (uint16_t i = 0; i < n; ++i) {
-      ids[i] = load_once(&entries[static_cast<uint16_t>(next + i) & mask]);
-      __builtin_prefetch(&descriptors[ids[i] & mask]);
-    }
-    GuestMemory::Region region = ring.translate.last();
-    for (uint16_t i = 0; i < n; ++i) {
-      plain[i].data = nullptr;
-      if (ids[i] > mask) [[unlikely]]
-        continue;
-      const VringDescriptor d = load_once(&descriptors[ids[i]]);
-      if (d.flags != kFlags) [[unlikely]]
-        continue;
-      const uint64_t offset = d.address - region.guest;
-      if (offset < region.size && d.size <= region.size - offset) [[likely]] {
-        plain[i] = {region.host + offset, d.size};
-      } else {
-        plain[i] = {ring.translate(d.address, d.size), d.size};
-        region = ring.translate.last();
-      }
-      prefetch_frame<(kFlags & VringDescriptor::kWrite) != 0>(plain[i].data);
-    }
-  }
-};
-
-/// The next `n` entries of the available ring will be needed soon: the guest writes them, on another processor.
-inline void prefetch_available(const RingView& ring, uint16_t n) noexcept {
+/// The next burst of the available ring will be looked at in the next call: the guest writes it, on another processor.
+inline void prefetch_available(const RingView& ring) noexcept {
+  if (!ring.ahead.is_used_up()) return;
   const auto mask = ring.size - 1;
   __builtin_prefetch(&ring.available[2 + (ring.last_available & mask)]);
-  __builtin_prefetch(&ring.available[2 + (static_cast<uint16_t>(ring.last_available + n - 1) & mask)]);
+  __builtin_prefetch(&ring.available[2 + (static_cast<uint16_t>(ring.last_available + kBurst - 1) & mask)]);
+}
+
+/// Looks at the next `n` ≤ kBurst entries of a ring all at once, so that their cache misses overlap. Nearly all are one
+/// plain buffer, a descriptor of just the flags kFlags; whose begin is then on its way into the cache.
+template <uint16_t kFlags>
+inline void look_ahead(RingView& ring, uint16_t n) noexcept {
+  // In locals: the compiler must take every store into guest memory for one to the ring's own fields.
+  const uint16_t mask = static_cast<uint16_t>(ring.size - 1), next = ring.last_available;
+  const uint16_t* const entries = ring.available + 2;
+  const VringDescriptor* const descriptors = ring.descriptors;
+  EntriesAhead& ahead = ring.ahead;
+  ahead.next = 0;
+  ahead.n = n;
+  for (uint16_t i = 0; i < n; ++i) {
+    const uint16_t id = load_once(&entries[static_cast<uint16_t>(next + i) & mask]);
+    ahead.ids[i] = id;
+    __builtin_prefetch(&descriptors[id & mask]);
+  }
+  GuestMemory::Region region = ring.translate.last();
+  for (uint16_t i = 0; i < n; ++i) {
+    Piece& plain = ahead.plain[i];
+    plain.data = nullptr;
+    const uint16_t id = ahead.ids[i];
+    if (id > mask) [[unlikely]]
+      continue;
+    const VringDescriptor d = load_once(&descriptors[id]);
+    if (d.flags != kFlags) [[unlikely]]
+      continue;
+    const uint64_t offset = d.address - region.guest;
+    if (offset < region.size && d.size <= region.size - offset) [[likely]] {
+      plain = {region.host + offset, d.size};
+    } else {
+      plain = {ring.translate(d.address, d.size), d.size};
+      region = ring.translate.last();
+    }
+    prefetch_frame<(kFlags & VringDescriptor::kWrite) != 0>(plain.data);
+  }
 }
 
 /// The next `n` ≤ kBurst used elements will be written: the guest has read them, on another processor.

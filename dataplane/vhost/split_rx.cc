@@ -50,24 +50,25 @@ void split_rx(RingView& ring, Burst& burst) noexcept {
     burst.add().drop = is_memory_gone(ring) ? Drop::port_memory_gone : Drop::rx_bad_descriptor;
     return;
   }
-  const uint16_t n = std::min(waiting, kBurst);
-  NextEntries<0> next;
-  next.look(ring, n);
+  EntriesAhead& ahead = ring.ahead;
+  if (ahead.is_used_up()) look_ahead<0>(ring, std::min(waiting, kBurst));
+  const uint16_t first = ahead.next, n = static_cast<uint16_t>(ahead.n - first);
   prefetch_used(ring, n);
 
   uint16_t taken = 0;
   for (; taken < n && burst.has_segment_room(); ++taken) {
     Packet& p = burst.add();
-    const Piece& plain = next.plain[taken];
+    const Piece plain = ahead.plain[first + taken];
     if (plain.data != nullptr && plain.size >= ring.features.header_size) [[likely]] {
       make_plain(ring, burst, p, plain.data, plain.size);
     } else {
-      p.drop = make_chained(ring, burst, p, next.ids[taken]);
+      p.drop = make_chained(ring, burst, p, ahead.ids[first + taken]);
     }
   }
-  put_all_used(ring, {next.ids.data(), taken});
+  put_all_used(ring, {ahead.ids.data() + first, taken});
   ring.last_available = static_cast<uint16_t>(ring.last_available + taken);
-  prefetch_available(ring, kBurst);
+  ahead.next = static_cast<uint16_t>(first + taken);
+  prefetch_available(ring);
 
   if (is_memory_gone(ring)) [[unlikely]] {
     for (Packet& p : burst) p.drop = Drop::port_memory_gone;

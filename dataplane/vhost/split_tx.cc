@@ -15,35 +15,36 @@ class SplitBuffers {
 
   SplitBuffers(RingView& ring, uint16_t waiting) noexcept : ring_(ring), waiting_(waiting) {}
 
-  void look_ahead(uint16_t n) noexcept {
-    n_ahead_ = has(n) ? n : waiting_;
-    next_ahead_ = 0;
-    prefetch_used(ring_, n_ahead_);
-    ahead_.look(ring_, n_ahead_);
+  void look_ahead(uint16_t /*n*/) noexcept {
+    vhost::look_ahead<VringDescriptor::kWrite>(ring_, has(kBurst) ? kBurst : waiting_);
   }
-  bool is_ahead_used_up() const noexcept { return next_ahead_ >= n_ahead_; }
-  Piece next_plain() const noexcept { return next_ahead_ < n_ahead_ ? ahead_.plain[next_ahead_] : Piece{nullptr, 0}; }
-  void give_plain(uint32_t size) noexcept { give(ahead_.ids[next_ahead_], size); }
+  bool is_ahead_used_up() const noexcept { return ring_.ahead.is_used_up(); }
+  Piece next_plain() const noexcept {
+    const EntriesAhead& ahead = ring_.ahead;
+    return ahead.is_used_up() ? Piece{nullptr, 0} : ahead.plain[ahead.next];
+  }
+  void give_plain(uint32_t size) noexcept { give(ring_.ahead.ids[ring_.ahead.next], size); }
 
   template <class Write>
   uint16_t fill_plain(uint16_t most, Write write) noexcept {
     // Everything in locals: the compiler must take every store into guest memory for one to this object or the ring.
-    const uint16_t first = next_ahead_, mask = static_cast<uint16_t>(ring_.size - 1);
-    const uint16_t n = first < n_ahead_ ? std::min(most, static_cast<uint16_t>(n_ahead_ - first)) : uint16_t{0};
+    EntriesAhead& ahead = ring_.ahead;
+    const uint16_t first = ahead.next, mask = static_cast<uint16_t>(ring_.size - 1);
+    const uint16_t n = ahead.is_used_up() ? uint16_t{0} : std::min(most, static_cast<uint16_t>(ahead.n - first));
     uint8_t* const elements = ring_.used + 4;
     uint16_t at = ring_.used_idx, i = 0;
     for (; i < n; ++i) {
-      const Piece& to = ahead_.plain[first + i];
+      const Piece to = ahead.plain[first + i];
       const uint32_t written = to.data != nullptr ? write(i, to) : 0;
       if (written == 0) [[unlikely]]
         break;
-      const VringUsedElement element{ahead_.ids[first + i], written};
+      const VringUsedElement element{ahead.ids[first + i], written};
       std::memcpy(elements + sizeof element * (at++ & mask), &element, sizeof element);
     }
     ring_.used_idx = at;
     ring_.last_available = static_cast<uint16_t>(ring_.last_available + i);
     waiting_ = static_cast<uint16_t>(waiting_ - i);
-    next_ahead_ = static_cast<uint16_t>(first + i);
+    ahead.next = static_cast<uint16_t>(first + i);
     return i;
   }
 
@@ -65,15 +66,13 @@ class SplitBuffers {
     put_used(ring_, id, size);
     ++ring_.last_available;
     --waiting_;
-    ++next_ahead_;
+    ++ring_.ahead.next;
   }
 
  private:
   RingView& ring_;
   uint16_t waiting_;
-  uint16_t n_ahead_ = 0, next_ahead_ = 0;
   uint16_t n_gathered_ = 0;
-  NextEntries<VringDescriptor::kWrite> ahead_;
 };
 
 }  // namespace
@@ -91,14 +90,15 @@ uint16_t split_tx(RingView& ring, std::span<Packet* const> packets) noexcept {
     drop_all(packets, is_memory_gone(ring) ? Drop::port_memory_gone : Drop::tx_bad_descriptor);
     return 0;
   }
+  prefetch_used(ring, static_cast<uint16_t>(std::min<size_t>(packets.size(), kBurst)));
   const uint16_t sent = Sender<SplitBuffers>(ring, waiting).send_all(packets);
-  prefetch_available(ring, kBurst);
   if (is_memory_gone(ring)) [[unlikely]] {
     report_trouble(ring);
     drop_all(packets, Drop::port_memory_gone);
     return 0;
   }
   publish_used(ring);
+  prefetch_available(ring);
   return sent;
 }
 

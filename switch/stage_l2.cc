@@ -37,8 +37,8 @@ void multicast(Turn& turn, Packet& p, const MacAddress& destination) noexcept {
 
 constexpr uint64_t kNoMac = ~uint64_t{0};  // nobody's key
 
-/// What the packets before in the burst have found out, and those of them that go the same way: packets of one flow come
-/// together, and are given to egress together.
+/// What the packets before in the burst have found out, and those of them that go the same way: packets of one flow
+/// come together, and are given to egress together.
 struct Recent {
   uint64_t source = kNoMac;       // learned on this port
   uint64_t destination = kNoMac;  // to be sent to `out`, and nothing else

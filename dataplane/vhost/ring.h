@@ -99,10 +99,10 @@ struct alignas(64) RingView {
   uint16_t used_idx = 0;        // next entry to give back
   uint16_t published_idx = 0;   // what the guest has been shown of used_idx
   EntriesAhead ahead;
-  PackedPosition next;          // of a packed ring: next slot to take
-  PackedPosition published;     // next slot the guest will be told of
-  uint16_t n_used = 0;          // elements in the record it has not been told of
-  bool reported = false;        // trouble_fd has been written
+  PackedPosition next;       // of a packed ring: next slot to take
+  PackedPosition published;  // next slot the guest will be told of
+  uint16_t n_used = 0;       // elements in the record it has not been told of
+  bool reported = false;     // trouble_fd has been written
   Translator translate;
 
   [[nodiscard]] bool is_packed() const noexcept { return packed.slots != nullptr; }

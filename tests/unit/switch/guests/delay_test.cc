@@ -254,6 +254,8 @@ Make make(Arguments... arguments) {
   return [=](GuestLab& lab, PortId from, PortId to) { return std::make_unique<N>(lab, from, to, arguments...); };
 }
 
+/// Twice is the promise for guests that do no work of the rings' own. Those that are full of it stay near twice on a
+/// quiet machine; their limits leave room for a busy one, and are far below what they were before bursts were bounded.
 struct Case {
   const char* name;
   Make offender;
@@ -394,14 +396,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"kicks_at_full_rate", make<Kicks>(true), make<Kicks>(false)},
                     Case{"only_kicks", make<OnlyKicks>(true), make<OnlyKicks>(false)},
                     Case{"never_reads_calls", make<NeverReadsCalls>(true), make<NeverReadsCalls>(false)},
-                    Case{"chains_of_256", make<WorstChains>(), make<WellBehaved>(), 2.5},
+                    Case{"chains_of_256", make<WorstChains>(), make<WellBehaved>(), 4},
                     Case{"endless_chains", make<EndlessChains>()},
-                    Case{"tso_whole", make<Tso>(65'000, uint16_t{1448}, false)},
+                    Case{"tso_whole", make<Tso>(65'000, uint16_t{1448}, false), make<WellBehaved>(), 4},
                     // One frame is cut in one turn, whatever that takes.
-                    Case{"tso_to_be_cut", make<Tso>(65'000, uint16_t{1448}, true), make<WellBehaved>(), 6},
+                    Case{"tso_to_be_cut", make<Tso>(65'000, uint16_t{1448}, true), make<WellBehaved>(), 12},
                     Case{"tso_to_be_cut_small", make<Tso>(32'000, uint16_t{32}, true), make<WellBehaved>(), 40},
-                    Case{"receive_buffers_of_3_bytes", make<CrumbledBuffers>(3u)},
-                    Case{"receive_buffers_of_28_bytes", make<CrumbledBuffers>(28u)}),
+                    Case{"receive_buffers_of_3_bytes", make<CrumbledBuffers>(3u), make<WellBehaved>(), 4},
+                    Case{"receive_buffers_of_28_bytes", make<CrumbledBuffers>(28u), make<WellBehaved>(), 4}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace

@@ -14,6 +14,20 @@
 
 namespace weft::vswitch::test {
 
+/// A masqueraded network with two guests, and the uplink it leaves by.
+inline constexpr const char* kRedBehindWan = R"(
+uplinks:
+  - {name: wan, device: eth0, address: [203.0.113.2/24], gateway: [203.0.113.1]}
+networks:
+  - name: red
+    forward: {mode: nat}
+    bridge: {host: no}
+    ips: [{address: 192.168.100.1, prefix: 24}]
+ports:
+  - {name: r1, network: red, tap: {name: r1}}
+  - {name: r2, network: red, tap: {name: r2}}
+)";
+
 class SwitchTest : public ::testing::Test, protected TestSwitch {
  protected:
   using TestSwitch::push;

@@ -14,18 +14,7 @@ constexpr const char* kPeer = "52:54:00:00:0f:01";
 class MasqueradeStage : public SwitchTest {
  protected:
   void SetUp() override {
-    configure(R"(
-uplinks:
-  - {name: wan, device: eth0, address: [203.0.113.2/24], gateway: [203.0.113.1]}
-networks:
-  - name: red
-    forward: {mode: nat}
-    bridge: {host: no}
-    ips: [{address: 192.168.100.1, prefix: 24}]
-ports:
-  - {name: r1, network: red, tap: {name: r1}}
-  - {name: r2, network: red, tap: {name: r2}}
-)");
+    configure(kRedBehindWan);
     resolve("r1", "192.168.100.10", kA, "192.168.100.1", kGatewayMac);
     resolve("r2", "192.168.100.11", kB, "192.168.100.1", kGatewayMac);
     resolve("wan", "203.0.113.1", kPeer, "203.0.113.2", kUplinkMac);

@@ -27,18 +27,7 @@ class Workers : public SwitchTest, public testing::WithParamInterface<uint16_t> 
  protected:
   void SetUp() override {
     n_workers_ = GetParam();
-    configure(R"(
-uplinks:
-  - {name: wan, device: eth0, address: [203.0.113.2/24], gateway: [203.0.113.1]}
-networks:
-  - name: red
-    forward: {mode: nat}
-    bridge: {host: no}
-    ips: [{address: 192.168.100.1, prefix: 24}]
-ports:
-  - {name: r1, network: red, tap: {name: r1}}
-  - {name: r2, network: red, tap: {name: r2}}
-)");
+    configure(kRedBehindWan);
   }
   void resolve_all() {
     resolve("r1", kIpA, kA, "192.168.100.1", kGatewayMac);

@@ -3,28 +3,20 @@
 // The packed ring against a guest whose whole memory is the input: rings at fixed places, all else as it comes, two
 // bursts received and sent back. Input: features (one byte), ring sizes less one (one byte each), positions (two bytes
 // each), then the memory, in 64 KiB of which the rest is zero.
-#include "dataplane/vhost/dirty_log.h"
 #include "dataplane/vhost/packed_ring.h"
+#include "tests/fuzz/vhost/ring_guest.h"
 
-#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <vector>
-
-#include <sys/mman.h>
 
 using namespace weft::dataplane;
 using namespace weft::dataplane::vhost;
 
 namespace {
 
-constexpr size_t kMemory = 65536;
 constexpr size_t kRingBytes = 8192;
-constexpr uint64_t kGuestBase = 0x10000;
 constexpr size_t kPreamble = 7;
-constexpr uint64_t kLogBytes = 3;  // 24 pages: the guest's second half lies beyond
 
 /// Both rings first: slots, then the two event areas.
 void place(RingView& ring, PackedRecord& record, uint8_t* memory, size_t index, const uint8_t* input,
@@ -49,44 +41,6 @@ void place(RingView& ring, PackedRecord& record, uint8_t* memory, size_t index, 
   ring.features.offloads = {(features & 8) != 0, (features & 16) != 0, (features & 32) != 0, (features & 64) != 0,
                             false};
   if ((features & 128) != 0) ring.log = {&log, true, true, kGuestBase + (index + 1) * kRingBytes - 4};
-}
-
-struct Guest {
-  Guest() : fd(memfd_create("fuzz", MFD_CLOEXEC)) {
-    if (ftruncate(fd.get(), kMemory) != 0) std::abort();
-    const MemoryRegion region{kGuestBase, kMemory, 0, 0};
-    memory = *GuestMemory::map({&region, 1}, {&fd, 1}, gone);
-    bytes = memory->from_user(0, kMemory);
-    const UniqueFd file(memfd_create("fuzz-log", MFD_CLOEXEC));
-    if (ftruncate(file.get(), 4096) != 0) std::abort();
-    log = *DirtyLog::map(file, kLogBytes, 0, gone);
-    log_bytes = static_cast<const uint8_t*>(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file.get(), 0));
-  }
-  /// Nothing behind the log was written to.
-  [[nodiscard]] bool log_is_kept() const { return log_bytes[kLogBytes] == 0 && log_bytes[kLogBytes + 1] == 0; }
-  UniqueFd fd;
-  std::atomic<bool> gone{false};
-  std::shared_ptr<const GuestMemory> memory;
-  uint8_t* bytes;
-  std::shared_ptr<const DirtyLog> log;
-  const uint8_t* log_bytes;
-};
-
-/// The frames of a burst are within the guest's memory and what their sizes say.
-std::vector<Packet*> check_burst(Burst& burst, const uint8_t* memory) {
-  std::vector<Packet*> alive;
-  for (Packet& p : burst) {
-    if (p.drop != Drop::none) continue;
-    uint64_t sum = p.head_size;
-    for (const Segment& s : p.payload_segments()) {
-      if (s.data < memory || s.data + s.size > memory + kMemory) std::abort();
-      sum += s.size;
-    }
-    if (sum != p.size || p.size > kMaxFrame || p.head_size > kHeaderCopy) std::abort();
-    if (p.size > p.head_size && p.head_size != kHeaderCopy) std::abort();
-    alive.push_back(&p);
-  }
-  return alive;
 }
 
 /// What is told of at the end of a burst leaves the ring at a position from which another back end would go on.

@@ -341,4 +341,29 @@ inline VirtioNetHeaderV1 tso4_header(uint16_t gso_size) {
   return h;
 }
 
+/// A guest that does what no driver does, on the port "bad", and one on the port "good" that must not notice.
+template <class Base>
+class BesideAGoodGuest : public Base {
+ protected:
+  void SetUp() override {
+    port_ = &this->add_port("bad");
+    other_ = &this->add_port("good");
+    guest_ = this->join("bad");
+    good_ = this->join("good");
+  }
+  void TearDown() override {
+    // Whatever the bad guest did, the good one's frames pass.
+    ASSERT_TRUE(good_->send(make_frame(200)));
+    const auto taken = this->take(*other_);
+    ASSERT_EQ(taken.size(), 1u);
+    EXPECT_EQ(taken[0].drop, Drop::none);
+    EXPECT_EQ(this->send(*other_, make_frame(100)), Drop::none);
+    EXPECT_EQ(good_->receive().size(), 1u);
+  }
+  NullGuest::Ring& ring(uint16_t i) { return guest_->ring(i); }
+
+  VhostUserPort *port_ = nullptr, *other_ = nullptr;
+  std::unique_ptr<NullGuest> guest_, good_;
+};
+
 }  // namespace weft::dataplane::vhost::test

@@ -14,24 +14,8 @@ namespace {
 constexpr uint16_t kNext = VringDescriptor::kNext, kWrite = VringDescriptor::kWrite,
                    kIndirect = VringDescriptor::kIndirect;
 
-class VhostHostile : public PortTest {
+class VhostHostile : public BesideAGoodGuest<PortTest> {
  protected:
-  void SetUp() override {
-    port_ = &add_port("bad");
-    other_ = &add_port("good");
-    guest_ = join("bad");
-    good_ = join("good");
-  }
-  void TearDown() override {
-    // Whatever the bad guest did, the good one's frames pass.
-    ASSERT_TRUE(good_->send(make_frame(200)));
-    const auto taken = take(*other_);
-    ASSERT_EQ(taken.size(), 1u);
-    EXPECT_EQ(taken[0].drop, Drop::none);
-    EXPECT_EQ(send(*other_, make_frame(100)), Drop::none);
-    EXPECT_EQ(good_->receive().size(), 1u);
-  }
-  NullGuest::Ring& ring(uint16_t i) { return guest_->ring(i); }
   /// Posts one chain that starts at `head` and says how its packet ended.
   Drop post(uint16_t head) {
     ring(1).put_available(head);
@@ -48,9 +32,6 @@ class VhostHostile : public PortTest {
     return taken[0].drop;
   }
   uint64_t buffer(uint16_t d) { return guest_->guest_address(guest_->send_buffer(1, d)); }
-
-  VhostUserPort *port_ = nullptr, *other_ = nullptr;
-  std::unique_ptr<NullGuest> guest_, good_;
 };
 
 TEST_F(VhostHostile, BadChainsAreDroppedByNameAndReturned) {

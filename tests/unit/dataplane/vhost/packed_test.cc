@@ -288,24 +288,8 @@ TEST_F(PackedRecordTest, AnyBytesInARecordAreSafe) {
 
 // --- hostile --------------------------------------------------------------------------------------------------------
 
-class VhostPackedHostile : public VhostPacked {
+class VhostPackedHostile : public BesideAGoodGuest<VhostPacked> {
  protected:
-  void SetUp() override {
-    port_ = &add_port("bad");
-    other_ = &add_port("good");
-    guest_ = join("bad");
-    good_ = join("good");
-  }
-  void TearDown() override {
-    // Whatever the bad guest did, the good one's frames pass.
-    ASSERT_TRUE(good_->send(make_frame(200)));
-    const auto taken = take(*other_);
-    ASSERT_EQ(taken.size(), 1u);
-    EXPECT_EQ(taken[0].drop, Drop::none);
-    EXPECT_EQ(send(*other_, make_frame(100)), Drop::none);
-    EXPECT_EQ(good_->receive().size(), 1u);
-  }
-  NullGuest::Ring& ring(uint16_t i) { return guest_->ring(i); }
   uint64_t buffer(uint16_t d) { return guest_->guest_address(guest_->send_buffer(1, d)); }
   /// Posts one buffer and says how its packet ended.
   Drop post(const std::vector<PackedDescriptor>& chain) {
@@ -322,8 +306,6 @@ class VhostPackedHostile : public VhostPacked {
     r.next_used.advance(static_cast<uint32_t>(chain.size()), r.size);
     return taken[0].drop;
   }
-  VhostUserPort *port_ = nullptr, *other_ = nullptr;
-  std::unique_ptr<NullGuest> guest_, good_;
 };
 INSTANTIATE_TEST_SUITE_P(Rings, VhostPackedHostile, ::testing::ValuesIn(std::span(kRingKinds).subspan(2)), name_of);
 

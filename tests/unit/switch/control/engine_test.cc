@@ -7,6 +7,7 @@
 #include "dataplane/wire/headers.h"
 #include "switch/guest_limits.h"
 #include "switch/udp_frame.h"
+#include "tests/unit/switch/engine_harness.h"
 
 #include <atomic>
 #include <chrono>
@@ -21,9 +22,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_eal.h>
-
-#include <sched.h>
 
 namespace weft::vswitch {
 namespace {
@@ -33,26 +31,15 @@ using dataplane::Drop;
 using dataplane::MemoryPort;
 using wire::MacAddress;
 using Bytes = std::vector<uint8_t>;
+using test::Eal;
+using test::Gaps;
+using test::spin;
+using test::wait_for;
 
-class Eal : public testing::Environment {
- public:
-  void SetUp() override {
-    cpu_set_t allowed;  // the EAL pins this thread; its children are to run anywhere
-    ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
-    char arguments[][16] = {"engine_test", "--no-huge", "--no-shconf",    "--no-pci",
-                            "-m",          "64",        "--no-telemetry", "--log-level=3"};
-    char* argv[std::size(arguments)];
-    for (size_t i = 0; i < std::size(arguments); ++i) argv[i] = arguments[i];
-    ASSERT_GE(rte_eal_init(static_cast<int>(std::size(argv)), argv), 0);
-    ASSERT_EQ(sched_setaffinity(0, sizeof allowed, &allowed), 0);
-  }
-  void TearDown() override { rte_eal_cleanup(); }
-};
 const auto* const kEal = testing::AddGlobalTestEnvironment(new Eal);
 
 constexpr NetworkId kRed = 0;
 constexpr PortId kA = 0, kB = 1, kC = 2, kD = 3;
-constexpr auto kPatience = 20s;
 
 const MacAddress kGateway = MacAddress::from_u64(0x525400000100);
 
@@ -75,42 +62,6 @@ uint64_t number_in(const Bytes& frame) {
   std::memcpy(&number, frame.data() + sizeof(wire::EthernetHeader), sizeof number);
   return number;
 }
-
-/// Without a loop and without sleeping: what is waited for takes microseconds.
-template <class F>
-bool wait_for(F&& is_so) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (!is_so()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
-void spin(uint64_t ns) {
-  const uint64_t end = dataplane::monotonic_ns() + ns;
-  while (dataplane::monotonic_ns() < end) {
-  }
-}
-
-/// How long to leave the worker alone: mostly about as long as it polls before it sleeps.
-class Gaps {
- public:
-  uint64_t operator()() {
-    constexpr uint64_t kIdle = dataplane::Worker::kIdleNs;
-    switch (random_() % 8) {
-      case 0:
-        return 0;
-      case 1:
-        return random_() % (4 * kIdle);
-      default:
-        return kIdle - 30'000 + random_() % 50'000;  // what is done next takes a while too
-    }
-  }
-
- private:
-  std::minstd_rand random_{20240611};
-};
 
 size_t n_tries() { return getenv("WEFT_LONG") != nullptr ? 1'000'000 : 20'000; }
 

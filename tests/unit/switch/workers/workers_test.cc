@@ -8,6 +8,7 @@
 #include "dataplane/wire/checksum.h"
 #include "dataplane/wire/headers.h"
 #include "switch/engine.h"
+#include "tests/unit/switch/engine_harness.h"
 
 #include <algorithm>
 #include <array>
@@ -26,9 +27,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_eal.h>
-
-#include <sched.h>
 
 namespace weft::vswitch {
 namespace {
@@ -39,21 +37,11 @@ using dataplane::MemoryPort;
 using wire::Ipv4Address;
 using wire::MacAddress;
 using Bytes = std::vector<uint8_t>;
+using test::Eal;
+using test::Gaps;
+using test::spin;
+using test::wait_for;
 
-class Eal : public testing::Environment {
- public:
-  void SetUp() override {
-    cpu_set_t allowed;  // the EAL pins this thread; its children are to run anywhere
-    ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
-    char arguments[][16] = {"workers_test", "--no-huge", "--no-shconf",    "--no-pci",
-                            "-m",           "64",        "--no-telemetry", "--log-level=3"};
-    char* argv[std::size(arguments)];
-    for (size_t i = 0; i < std::size(arguments); ++i) argv[i] = arguments[i];
-    ASSERT_GE(rte_eal_init(static_cast<int>(std::size(argv)), argv), 0);
-    ASSERT_EQ(sched_setaffinity(0, sizeof allowed, &allowed), 0);
-  }
-  void TearDown() override { rte_eal_cleanup(); }
-};
 const auto* const kEal = testing::AddGlobalTestEnvironment(new Eal);
 
 /// How much of everything: a quarter under ThreadSanitizer, twenty times in a long run.
@@ -63,8 +51,6 @@ size_t times(size_t n) {
 #endif
   return std::getenv("WEFT_LONG") != nullptr ? n * 20 : n;
 }
-
-constexpr auto kPatience = 60s;
 
 // Red is masqueraded and has A and B; blue with C and green with D are routed to each other.
 constexpr NetworkId kRed = 0, kBlue = 1, kGreen = 2;
@@ -139,41 +125,6 @@ Bytes strange(MacAddress to, MacAddress from) {
   *reinterpret_cast<wire::EthernetHeader*>(bytes.data()) = {to, from, wire::be16(0x88b5)};  // local experimental
   return bytes;
 }
-
-template <class F>
-bool wait_for(F&& is_so) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (!is_so()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
-void spin(uint64_t ns) {
-  const uint64_t end = dataplane::monotonic_ns() + ns;
-  while (dataplane::monotonic_ns() < end) {
-  }
-}
-
-/// How long to leave the workers alone: mostly about as long as they poll before they sleep.
-class Gaps {
- public:
-  uint64_t operator()() {
-    constexpr uint64_t kIdle = dataplane::Worker::kIdleNs;
-    switch (random_() % 8) {
-      case 0:
-        return 0;
-      case 1:
-        return random_() % (4 * kIdle);
-      default:
-        return kIdle - 30'000 + random_() % 50'000;
-    }
-  }
-
- private:
-  std::minstd_rand random_{20240611};
-};
 
 /// Packets of some flows into one port and out of another, from a thread of its own: in batches, each of which must
 /// come out, all of it and each flow in order. The station behind the port they come out of answers ARP.
